@@ -1,0 +1,159 @@
+# Consilo's tasks. `make` alone lists them.
+#
+# Set-up happens once per content of a lock file: a target asks for a level (base < train < dev), and a stamp in
+# .venv/.stamps tells whether the level's lock, as it is now, is installed. A level satisfies those below it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+UV ?= uv
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMPS := $(VENV)/.stamps
+
+# -- Set-up ------------------------------------------------------------------------------------------------------------
+
+checksum = $(shell cksum < requirements/$(1).txt | tr ' ' -)
+BASE_STAMP := $(STAMPS)/base-$(call checksum,base)
+TRAIN_STAMP := $(STAMPS)/train-$(call checksum,train)
+DEV_STAMP := $(STAMPS)/dev-$(call checksum,dev)
+# The project is installed as a link to this folder: again only when its metadata or its scripts change.
+PROJECT_STAMP := $(STAMPS)/project-$(shell sed '/^\[tool\./,$$d' pyproject.toml | cksum | tr ' ' -)
+
+# $(call install,LEVEL): installs the lock of LEVEL, or of a higher level that is there already, never less over more.
+define install
+@level=$(1); \
+for more in $(2); do if compgen -G '$(STAMPS)/'"$$more-*" > /dev/null; then level=$$more; fi; done; \
+case $$level in base) covers='base';; train) covers='base train';; dev) covers='base train dev';; esac; \
+echo "Installing requirements/$$level.txt into $(VENV) (once; again only when it changes)"; \
+for one in $$covers; do rm -f $(STAMPS)/$$one-*; done; \
+if command -v $(UV) > /dev/null; then \
+    $(UV) pip install --python $(PY) --require-hashes --only-binary :all: -r requirements/$$level.txt; \
+else \
+    $(PY) -m pip --version > /dev/null 2>&1 || $(PY) -m ensurepip > /dev/null; \
+    $(PY) -m pip install --disable-pip-version-check --no-input --require-hashes --only-binary :all: \
+        -r requirements/$$level.txt; \
+fi; \
+mkdir -p $(STAMPS); \
+for one in $$covers; do touch "$(STAMPS)/$$one-$$(cksum < requirements/$$one.txt | tr ' ' -)"; done
+endef
+
+$(PY):
+	@command -v $(PYTHON) > /dev/null || { echo "Consilo needs Python 3.11 or newer, and '$(PYTHON)' is not there: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Consilo needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) -c 'import platform; print(platform.python_version())'): make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@rm -rf $(VENV)
+	@if command -v $(UV) > /dev/null; then \
+	    $(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); \
+	elif $(PYTHON) -c 'import ensurepip, venv' 2> /dev/null; then \
+	    $(PYTHON) -m venv $(VENV); \
+	else \
+	    echo "'$(PYTHON)' cannot make virtual environments: install its venv module (on Debian and Ubuntu the package python3-venv), or uv." >&2; exit 1; \
+	fi
+
+$(BASE_STAMP): | $(PY)
+	$(call install,base,train dev)
+
+$(TRAIN_STAMP): | $(PY)
+	$(call install,train,dev)
+
+$(DEV_STAMP): | $(PY)
+	$(call install,dev,)
+
+# The build backend comes from the lock, so that nothing unpinned is downloaded.
+$(PROJECT_STAMP):
+	@rm -f $(STAMPS)/project-*
+	@if command -v $(UV) > /dev/null; then \
+	    $(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .; \
+	else \
+	    $(PY) -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .; \
+	fi
+	@touch $@
+
+.PHONY: setup-base setup-train setup-dev setup
+setup-base: $(BASE_STAMP) $(PROJECT_STAMP)
+	@:
+setup-train: $(TRAIN_STAMP) $(PROJECT_STAMP)
+	@:
+setup-dev: $(DEV_STAMP) $(PROJECT_STAMP)
+	@:
+setup: setup-dev ## Make .venv with everything for development (the other targets do it when needed)
+
+# -- Use ---------------------------------------------------------------------------------------------------------------
+
+TASK ?= digits
+TORCH_TASKS := digits breast_cancer
+DEMO_LEVEL := $(if $(filter $(TASK),$(TORCH_TASKS)),train,base)
+# $(call flag,VARIABLE,--flag): the flag with the variable's value, or nothing when the variable is not set.
+flag = $(if $($(1)),$(2) '$($(1))')
+DEMO_FLAGS = $(call flag,SILOS,--silos) $(call flag,ROUNDS,--rounds) $(call flag,TASK,--task) \
+    $(call flag,ALPHA,--alpha) $(call flag,SEED,--seed) $(if $(filter-out 0 no false,$(KEEP)),--keep) \
+    $(call flag,REPORT,--report) $(call flag,STORE,--store) $(call flag,LEDGER,--ledger)
+
+.PHONY: help
+help: ## List these targets
+	@echo "Consilo: federated learning between organisations that do not trust each other"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: setup-$(DEMO_LEVEL) ## Train across silos on this machine; options: TASK SILOS ROUNDS ALPHA SEED KEEP=1 REPORT=file.json STORE LEDGER
+	@exec $(PY) -m services.local $(DEMO_FLAGS)
+
+# -- Development -------------------------------------------------------------------------------------------------------
+
+JOBS ?= 2
+PYTEST = $(PY) -m pytest -q -n $(JOBS) --dist worksteal
+
+.PHONY: test
+test: setup-dev ## Run the tests, without the slow ones; options: JOBS=2 ARGS='-k name'
+	@$(PYTEST) tests -m "not slow" $(ARGS)
+
+.PHONY: test-all
+test-all: setup-dev ## Run all tests
+	@$(PYTEST) tests $(ARGS)
+
+.PHONY: lint
+lint: setup-dev ## Check style, types, layers and the generated documentation
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+	$(PY) -m tools.docs --check
+
+.PHONY: format
+format: setup-dev ## Put the code into the common format
+	$(VENV)/bin/ruff check --fix-only
+	$(VENV)/bin/ruff format
+
+.PHONY: bench
+bench: setup-dev ## Measure seconds per round and memory; options: ARGS='...'
+	@exec $(PY) -m benchmarks.rounds $(ARGS)
+
+.PHONY: docs
+docs: setup-dev ## Generate docs/reference from the code
+	$(PY) -m tools.docs
+
+.PHONY: docs-check
+docs-check: setup-dev ## Check that docs/reference is what the code says
+	$(PY) -m tools.docs --check
+
+# Everything first; the smaller locks take its versions, so that each level can be installed over the one below.
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --no-annotate --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) \
+    pyproject.toml --group build --extra service --extra tasks
+
+.PHONY: lock
+lock: ## Write the lock files anew with uv; option: UPGRADE=1
+	@command -v $(UV) > /dev/null || { echo "Locks are made by uv, and '$(UV)' is not there: make lock UV=/path/to/uv" >&2; exit 1; }
+	$(COMPILE) --extra train --group dev -o requirements/dev.txt
+	$(COMPILE) --extra train -c requirements/dev.txt -o requirements/train.txt
+	$(COMPILE) -c requirements/dev.txt -o requirements/base.txt
+
+.PHONY: clean
+clean: ## Remove what was built and cached, .venv too
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,200 @@
+"""The specification of a run: what the organisations agree on before anything is trained. Pure; no I/O."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from consilo.protocol.model import Record
+from consilo.protocol.tensors import TensorSchema
+from consilo.protocol.values import (
+    Digest,
+    Label,
+    Member,
+    Milliseconds,
+    Msp,
+    Number,
+    ObjectKey,
+    RoundNumber,
+    Samples,
+    organisation_of,
+    parse_number,
+)
+
+RULES_VERSION: Final = 1
+"""Version of the rules that this code applies. A run is replayed by the rules that it was proposed under."""
+
+MAX_MEMBERS: Final = 10_000
+Parameters = Annotated[dict[Label, JsonValue], Field(max_length=256)]
+Members = Annotated[tuple[Member, ...], Field(max_length=MAX_MEMBERS)]
+
+
+class Artifact(Record):
+    """A model's file: in whose store it lies, under which key, and what its bytes are."""
+
+    organisation: Msp
+    key: ObjectKey
+    sha256: Digest
+    size_bytes: Annotated[int, Field(ge=1, le=2**44)]
+
+
+class TaskReference(Record):
+    """The training code that every silo's operator installs: a name, a version, and parameters that all silos share."""
+
+    name: Label
+    version: Annotated[int, Field(ge=1, le=2**31)]
+    parameters: Parameters
+
+
+class StrategyReference(Record):
+    """How selected updates become the next global model: a name, a version of its arithmetic, parameters."""
+
+    name: Label
+    version: Annotated[int, Field(ge=1, le=2**31)]
+    parameters: Parameters
+
+
+class SiloTerms(Record):
+    """One silo of the run, and the most samples that its updates may claim."""
+
+    member: Member
+    max_samples: Samples
+
+
+class WholeCohort(Record):
+    """Every silo of an approving organisation trains in every attempt."""
+
+    kind: Literal["all"]
+
+    def size(self, eligible: int) -> int:
+        """How many of the eligible silos are asked."""
+        return eligible
+
+
+class FractionCohort(Record):
+    """A sample: the fraction of the eligible silos, rounded up."""
+
+    kind: Literal["fraction"]
+    fraction: Number
+
+    @model_validator(mode="after")
+    def _check(self) -> FractionCohort:
+        if not 0.0 < parse_number(self.fraction) <= 1.0:
+            raise ValueError("the fraction must be above 0 and at most 1")
+        return self
+
+    def size(self, eligible: int) -> int:
+        """How many of the eligible silos are asked."""
+        return math.ceil(Fraction(parse_number(self.fraction)) * eligible)
+
+
+class CountCohort(Record):
+    """A sample of a fixed number of silos."""
+
+    kind: Literal["count"]
+    count: Annotated[int, Field(ge=1, le=MAX_MEMBERS)]
+
+    def size(self, eligible: int) -> int:
+        """How many of the eligible silos are asked."""
+        return min(self.count, eligible)
+
+
+CohortRule = Annotated[WholeCohort | FractionCohort | CountCohort, Field(discriminator="kind")]
+
+
+class SelectAll(Record):
+    """Every update counts."""
+
+    policy: Literal["all"]
+
+
+class SelectTop(Record):
+    """The k best updates by a metric; ties go to the smaller member id."""
+
+    policy: Literal["top_k"]
+    metric: Label
+    k: Annotated[int, Field(ge=1, le=MAX_MEMBERS)]
+    order: Literal["highest", "lowest"]
+
+
+class SelectAtLeast(Record):
+    """The updates whose metric is at least the value."""
+
+    policy: Literal["at_least"]
+    metric: Label
+    value: Number
+
+
+SelectionPolicy = Annotated[SelectAll | SelectTop | SelectAtLeast, Field(discriminator="policy")]
+
+
+class Specification(Record):
+    """What the named organisations agree on. See the protocol reference for the meaning of each field.
+
+    Durations are in milliseconds. Lists are sorted and without repetitions. `1 <= minimum <= threshold <= cohort`.
+    """
+
+    schema_version: Literal[1] = 1
+    rules: Annotated[int, Field(ge=1, le=2**31)] = RULES_VERSION
+    task: TaskReference
+    initial: Artifact
+    tensors: TensorSchema
+    organisations: Annotated[tuple[Msp, ...], Field(min_length=1, max_length=1000)]
+    silos: Annotated[tuple[SiloTerms, ...], Field(min_length=1, max_length=MAX_MEMBERS)]
+    aggregators: Annotated[Members, Field(min_length=1)]
+    verifiers: Members
+    update_readers: Members
+    rounds: Annotated[RoundNumber, Field(ge=1)]
+    cohort: CohortRule
+    threshold: Annotated[int, Field(ge=1)]
+    minimum: Annotated[int, Field(ge=1)]
+    grace_ms: Milliseconds
+    deadline_ms: Annotated[Milliseconds, Field(ge=1)]
+    selection: SelectionPolicy
+    strategy: StrategyReference
+    approvals_required: Annotated[int, Field(ge=1)]
+    attestations_required: Annotated[int, Field(ge=0)]
+    mismatches_to_annul: Annotated[int, Field(ge=1)]
+    retention_rounds: Annotated[int, Field(ge=1)] | None
+
+    @model_validator(mode="after")
+    def _check(self) -> Specification:
+        silos = tuple(terms.member for terms in self.silos)
+        lists: dict[str, tuple[str, ...]] = {
+            "organisations": self.organisations,
+            "silos": silos,
+            "aggregators": self.aggregators,
+            "verifiers": self.verifiers,
+            "update_readers": self.update_readers,
+        }
+        for field, values in lists.items():
+            if list(values) != sorted(set(values)):
+                raise ValueError(f"{field} must be sorted, each entry once")
+        for field in ("silos", "aggregators", "verifiers", "update_readers"):
+            for member in lists[field]:
+                if organisation_of(member) not in self.organisations:
+                    raise ValueError(f"{field} names {member}, whose organisation the run does not name")
+        cohort = self.cohort.size(len(silos))
+        if not self.minimum <= self.threshold <= cohort:
+            raise ValueError(f"1 <= minimum <= threshold <= cohort ({cohort}) does not hold")
+        if isinstance(self.selection, SelectTop) and self.selection.k < self.minimum:
+            raise ValueError("top_k selects fewer updates than the minimum")
+        if self.approvals_required > len(self.organisations):
+            raise ValueError("more approvals are required than organisations are named")
+        # Else verifiers could all have answered, and the global be neither attested nor annulled, for ever.
+        if self.verifiers and self.attestations_required + self.mismatches_to_annul > len(self.verifiers) + 1:
+            raise ValueError("attestations_required + mismatches_to_annul may be at most the number of verifiers + 1")
+        if not self.verifiers and self.attestations_required:
+            raise ValueError("attestations are required but no verifier is named")
+        if self.initial.organisation not in self.organisations:
+            raise ValueError("the initial artifact lies with an organisation that the run does not name")
+        if self.initial.size_bytes != self.tensors.artifact_bytes:
+            raise ValueError(f"by its schema the initial artifact has {self.tensors.artifact_bytes} bytes")
+        return self
+
+    def terms_of(self, member: str) -> SiloTerms | None:
+        """The terms of a silo, or None when the run does not name it."""
+        return next((terms for terms in self.silos if terms.member == member), None)
