@@ -16,8 +16,20 @@ from consilo.protocol.state import State, read
 from consilo.protocol.values import organisation_of
 
 
-def artifact_of(state: State, run: str, reference: ArtifactReference) -> Artifact | None:
-    """The artifact that a reference names, or None when there is none with its digest."""
+def reference_of(record: GlobalModel | Update) -> GlobalArtifact | UpdateArtifact:
+    """How requests to read name the artifact of this record."""
+    digest = record.artifact.sha256
+    match record:
+        case GlobalModel():
+            return GlobalArtifact(kind="global", round=record.round, attempt=record.attempt, sha256=digest)
+        case Update():
+            return UpdateArtifact(
+                kind="update", round=record.round, attempt=record.attempt, member=record.member, sha256=digest
+            )
+
+
+def artifact_record(state: State, run: str, reference: ArtifactReference) -> GlobalModel | Update | None:
+    """The record whose artifact a reference names, or None when there is none with its digest."""
     key = keys.artifact(run, reference)
     record: GlobalModel | Update | None
     match reference:
@@ -27,7 +39,13 @@ def artifact_of(state: State, run: str, reference: ArtifactReference) -> Artifac
             record = read(state, key, Update)
     if record is None or record.artifact.sha256 != reference.sha256:
         return None
-    return record.artifact
+    return record
+
+
+def artifact_of(state: State, run: str, reference: ArtifactReference) -> Artifact | None:
+    """The artifact that a reference names, or None when there is none with its digest."""
+    record = artifact_record(state, run, reference)
+    return None if record is None else record.artifact
 
 
 def artifact_owner(state: State, run: str, reference: ArtifactReference) -> str | None:

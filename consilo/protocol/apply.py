@@ -61,8 +61,11 @@ def apply(state: State, transaction: Transaction, time: int, *, vouched: bool = 
     payload = transaction.payload
     if payload.ledger != state.ledger:
         raise Refusal("wrong-ledger", f"signed for ledger {payload.ledger}; this is {state.ledger}")
+    try:
+        applied = keys.transaction(transaction.id)
+    except InvalidInput as error:  # a body that came over no wire may hold what has no canonical form
+        raise Refusal(error.code, error.message) from None
     # First of all preconditions: a caller that retries blindly must find its request admitted.
-    applied = keys.transaction(transaction.id)
     if state.get(applied) is not None:
         return Outcome({}, None)
     transition = TRANSITIONS.get(payload.type)

@@ -32,8 +32,8 @@ def authenticate(
 ) -> MemberCertificate:
     """The certificate of the member that signed the transaction.
 
-    The chain must lead to the organisation's current roots; only a registration that the ledger itself vouches for
-    is checked against the roots that it brings.
+    The chain must lead to the organisation's current roots. A registration that the ledger itself vouches for is
+    checked against the roots that it brings; so is an organisation's first, which the transition refuses otherwise.
 
     Raises:
         Refusal: `organisation-unknown`, `certificate-*`, `signature-invalid`, `member-mismatch`.
@@ -41,9 +41,10 @@ def authenticate(
     """
     payload = transaction.payload
     msp = organisation_of(payload.member)
-    if isinstance(body, RegisterOrganisation) and vouched:
+    organisation = current_organisation(state, msp)
+    if isinstance(body, RegisterOrganisation) and (vouched or organisation is None):
         roots = body.roots
-    elif (organisation := current_organisation(state, msp)) is not None:
+    elif organisation is not None:
         roots = organisation.roots
     else:
         raise Refusal("organisation-unknown", f"{msp} is not registered on this ledger")

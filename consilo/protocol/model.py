@@ -39,4 +39,5 @@ class Record(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or cls.__name__
-            raise InvalidInput("malformed", f"{place}: {first['msg']}") from None
+            # An unknown field's name is the sender's choice: cut and escaped, since messages go into logs.
+            raise InvalidInput("malformed", f"{ascii(place[:100])[1:-1]}: {first['msg']}") from None

@@ -1,7 +1,10 @@
 """Every way in which the protocol says no, each with a stable code. Pure; no I/O.
 
-A refusal that a record *causes by being there* is final: the same payload will never be admitted. One caused by a
+A refusal that a record *causes by being there* is final: the same transaction will never be admitted. One caused by a
 record that *is not there* is retryable: another peer may have it already, or it may still come.
+
+The same transaction has the same payload, certificates and signature, comes by the same way (vouched for or not), and
+under the same clock: what was signed or sent wrongly can be signed or sent again, and a certificate renewed.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ class Refusal(ProtocolError):
     Attributes:
         code: a key of `REFUSALS`.
         message: what was wrong, in words.
-        retryable: whether the same payload may be admitted later.
+        retryable: whether the same transaction may be admitted later.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -59,7 +62,7 @@ REFUSALS: Final[dict[str, RefusalKind]] = _table(
     ("wrong-ledger", False, "The payload was signed for another ledger."),
     ("organisation-unknown", True, "The member's organisation is not registered on the ledger."),
     ("certificate-malformed", False, "A certificate cannot be read, or is not one of a member."),
-    ("certificate-untrusted", False, "The chain does not lead to a root of the member's organisation."),
+    ("certificate-untrusted", True, "The chain does not lead to a root of the member's organisation."),
     ("certificate-expired", False, "A certificate of the chain is not valid at the transaction's time."),
     ("certificate-role-missing", False, "The certificate names no member and role."),
     ("certificate-revoked", False, "A certificate of the chain was revoked by its organisation."),
@@ -80,7 +83,7 @@ REFUSALS: Final[dict[str, RefusalKind]] = _table(
     ("run-not-active", True, "The run has not enough approvals yet."),
     ("run-rejected", False, "So many organisations rejected the run that it cannot become active."),
     ("run-stopped", False, "The run was stopped."),
-    ("run-finished", False, "The run has made its last global model."),
+    ("run-finished", True, "The run has made its last global model; only an annulment would open it again."),
     ("already-stopped", False, "The organisation has asked to stop the run before."),
     ("organisation-not-approved", True, "The member's organisation has not approved the run."),
     # Rounds
@@ -94,7 +97,7 @@ REFUSALS: Final[dict[str, RefusalKind]] = _table(
     ("too-many-samples", False, "More samples than the specification allows the silo."),
     ("updates-changed", True, "The set of updates is not the one that the sender saw."),
     ("too-early", True, "Not enough updates yet, or the grace or deadline is not over."),
-    ("selection-too-small", True, "The policy selects fewer updates than the minimum."),
+    ("selection-too-small", False, "The policy selects fewer updates than the minimum."),
     ("round-not-closed", True, "No selection is recorded for this attempt."),
     ("exclusion-unknown", False, "The excluded member has no update in this attempt."),
     ("nothing-to-reopen", True, "No update is excluded, and the deadline is not over."),

@@ -152,6 +152,12 @@ def counting_updates(state: State, opening: Opening) -> list[Update]:
     return sorted(found, key=lambda update: update.member)
 
 
+def attempt_time(opening: Opening, updates: Iterable[Update], selection: Selection | None) -> int:
+    """The latest time in an attempt's records: what follows from them is never dated earlier."""
+    times = [opening.opened_at, *(update.published_at for update in updates)]
+    return max(times if selection is None else [*times, selection.closed_at])
+
+
 def latest_generation(state: State, run: str, start: int = 0) -> int:
     """Number of the run's current generation: 0, or that of the last annulment. `start` is known to exist."""
     number = start

@@ -39,6 +39,11 @@ def select(
     return selected, tuple(reasons[member] for member in sorted(reasons))
 
 
+def never_selected(policy: SelectionPolicy, updates: Sequence[Update]) -> list[str]:
+    """Members whose updates the policy leaves out for their own metrics, whatever other updates come."""
+    return [member for member, out in _left_out(policy, updates).items() if out.reason != "not-among-best"]
+
+
 def _left_out(policy: SelectionPolicy, updates: Sequence[Update]) -> dict[str, LeftOut]:
     if isinstance(policy, SelectAll):
         return {}

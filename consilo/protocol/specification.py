@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable
 from fractions import Fraction
 from typing import Annotated, Final, Literal
 
@@ -12,9 +13,9 @@ from consilo.protocol.model import Record
 from consilo.protocol.tensors import TensorSchema
 from consilo.protocol.values import (
     Digest,
+    Duration,
     Label,
     Member,
-    Milliseconds,
     Msp,
     Number,
     ObjectKey,
@@ -88,7 +89,8 @@ class FractionCohort(Record):
 
     def size(self, eligible: int) -> int:
         """How many of the eligible silos are asked."""
-        return math.ceil(Fraction(parse_number(self.fraction)) * eligible)
+        # Of the decimal as written: a tenth of ten is one, though the float 0.1 is a little above a tenth.
+        return math.ceil(Fraction(self.fraction) * eligible)
 
 
 class CountCohort(Record):
@@ -151,8 +153,8 @@ class Specification(Record):
     cohort: CohortRule
     threshold: Annotated[int, Field(ge=1)]
     minimum: Annotated[int, Field(ge=1)]
-    grace_ms: Milliseconds
-    deadline_ms: Annotated[Milliseconds, Field(ge=1)]
+    grace_ms: Duration
+    deadline_ms: Annotated[Duration, Field(ge=1)]
     selection: SelectionPolicy
     strategy: StrategyReference
     approvals_required: Annotated[int, Field(ge=1)]
@@ -194,6 +196,24 @@ class Specification(Record):
         if self.initial.size_bytes != self.tensors.artifact_bytes:
             raise ValueError(f"by its schema the initial artifact has {self.tensors.artifact_bytes} bytes")
         return self
+
+    def can_run_with(self, organisations: Collection[str]) -> bool:
+        """Whether the approval of these organisations is enough for a run that can always go on.
+
+        There are as many as required; among their members are an aggregator, `minimum` silos, and so many verifiers
+        that every global can be attested or annulled. Else a run could become active and never make a global.
+        """
+
+        def members(named: Iterable[str]) -> int:
+            return sum(organisation_of(member) in organisations for member in named)
+
+        verdicts = self.attestations_required + self.mismatches_to_annul - 1 if self.attestations_required else 0
+        return (
+            sum(msp in organisations for msp in self.organisations) >= self.approvals_required
+            and members(self.aggregators) >= 1
+            and members(terms.member for terms in self.silos) >= self.minimum
+            and members(self.verifiers) >= verdicts
+        )
 
     def terms_of(self, member: str) -> SiloTerms | None:
         """The terms of a silo, or None when the run does not name it."""

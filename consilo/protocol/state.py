@@ -107,15 +107,15 @@ class DictState:
             yield key, self.records[key]
 
     def commit(self, writes: dict[str, bytes]) -> None:
-        """Apply a transaction's writes.
+        """Apply a transaction's writes: all of them, or none.
 
         Raises:
             KeyOverwrittenError: one of the keys is there already.
         """
-        for key, data in writes.items():
+        for key in writes:
             if key in self.records:
                 raise KeyOverwrittenError(f"{key} would be overwritten")
-            self.records[key] = data
+        self.records.update(writes)
         self._sorted = None
 
 

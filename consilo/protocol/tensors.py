@@ -70,6 +70,8 @@ class TensorSchema(Record):
         names = [tensor.name for tensor in self.tensors]
         if any(first >= second for first, second in itertools.pairwise(names)):
             raise ValueError("tensors must be sorted by name, each name once")
+        if "__metadata__" in names:  # in a safetensors header this name is not a tensor's
+            raise ValueError("no tensor may be named __metadata__")
         if self.data_bytes == 0:
             raise ValueError("the tensors hold no element")
         if self.artifact_bytes > MAX_ARTIFACT_BYTES:

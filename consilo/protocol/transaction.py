@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
@@ -61,7 +62,7 @@ class Transaction(Record):
         Raises:
             InvalidInput: `malformed`.
         """
-        return _decode(self.signature + "==", base64.urlsafe_b64decode)
+        return _decode(self.signature + "==", base64.urlsafe_b64decode, base64.urlsafe_b64encode)
 
     def certificates_der(self) -> tuple[bytes, ...]:
         """DER of the chain, leaf first.
@@ -113,12 +114,15 @@ def certificate_der(text: str) -> bytes:
     Raises:
         InvalidInput: `malformed`.
     """
-    return _decode(text, lambda value: base64.b64decode(value, validate=True))
+    return _decode(text, lambda value: base64.b64decode(value, validate=True), base64.b64encode)
 
 
-def _decode(text: str, decoder: Any) -> bytes:
+def _decode(text: str, decoder: Callable[[str], bytes], encoder: Callable[[bytes], bytes]) -> bytes:
     try:
-        data: bytes = decoder(text)
+        data = decoder(text)
     except (binascii.Error, ValueError):
         raise InvalidInput("malformed", "not base64") from None
+    # The last character has bits to spare: without this, others could respell what a member sent.
+    if encoder(data).decode() != text:
+        raise InvalidInput("malformed", "not the canonical spelling of base64")
     return data

@@ -33,7 +33,7 @@ Text = Annotated[str, StringConstraints(max_length=1000)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}\z")]
 """SHA-256 as 64 lower-case hexadecimal digits."""
 
-Serial = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,40}\z")]
+Serial = Annotated[str, StringConstraints(pattern=r"^[1-9a-f][0-9a-f]{0,39}\z")]
 """Serial number of a certificate, lower-case hexadecimal without leading zeros."""
 
 _SEGMENT: Final = r"[A-Za-z0-9][A-Za-z0-9_.\-]*"
@@ -49,7 +49,10 @@ Url = Annotated[str, StringConstraints(pattern=rf"^https?://{_HOST}(?:/[A-Za-z0-
 """Base URL of a gateway, without user, query or fragment."""
 
 Milliseconds = Annotated[int, Field(ge=0, le=2**53 - 1)]
-"""A point in time (since 1970-01-01 UTC) or a duration."""
+"""A point in time, since 1970-01-01 UTC."""
+
+Duration = Annotated[int, Field(ge=0, le=100 * 366 * 24 * 3_600_000)]
+"""A duration in milliseconds, at most a hundred years: added to a point in time, it gives a point in time."""
 
 RoundNumber = Annotated[int, Field(ge=0, le=9_999_999)]
 AttemptNumber = Annotated[int, Field(ge=0, le=9_999)]

@@ -95,7 +95,7 @@ def run_status(state: State, name: str) -> RunStatus:
     generation = latest_generation(state, name)
     round_number = _latest_round(state, name, generation)
     attempt = None if round_number is None else _current(state, run, generation, round_number)
-    latest = _latest_global(state, name, generation, round_number, attempt)
+    latest = _latest_global(state, name, generation, attempt)
     finished = state.get(keys.finished(name, generation)) is not None
     over = latest is not None and attempt is not None and latest.round > attempt.opening.round
     return RunStatus(
@@ -212,13 +212,19 @@ def _current(state: State, run: Run, generation: int, round_number: int) -> Atte
     )
 
 
-def _latest_global(
-    state: State, name: str, generation: int, round_number: int | None, attempt: Attempt | None
-) -> GlobalModel | None:
-    if round_number is None or attempt is None:
-        return None
-    made = read(state, keys.global_model(name, round_number + 1, attempt.opening.attempt), GlobalModel)
-    if made is not None and made.generation == generation:
-        return made
-    base = attempt.opening.base
+def _latest_global(state: State, name: str, generation: int, attempt: Attempt | None) -> GlobalModel | None:
+    if attempt is not None:
+        opening = attempt.opening
+        made = read(state, keys.global_model(name, opening.round + 1, opening.attempt), GlobalModel)
+        if made is not None:
+            return made
+    else:  # before global 0; or a stopped run whose last annulment opened nothing: the annulled global's base stands
+        annulled = read(state, keys.generation(name, generation), Generation)
+        if annulled is None:
+            return None
+        voided = read(state, keys.opening(name, annulled.round - 1, annulled.attempt), Opening)
+        if voided is None:
+            return None
+        opening = voided
+    base = opening.base
     return read(state, keys.global_model(name, base.round, base.attempt), GlobalModel)

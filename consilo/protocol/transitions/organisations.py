@@ -6,8 +6,10 @@ from consilo.protocol import keys
 from consilo.protocol.authority import current_organisation, is_revoked
 from consilo.protocol.bodies import RegisterOrganisation, RevokeMember
 from consilo.protocol.call import Call
+from consilo.protocol.certificates import CertificateError, check_roots
 from consilo.protocol.records import Organisation, Revocation
-from consilo.protocol.refusals import Refusal
+from consilo.protocol.refusals import InvalidInput, Refusal
+from consilo.protocol.transaction import certificate_der
 
 
 def register_organisation(call: Call[RegisterOrganisation]) -> None:
@@ -21,13 +23,17 @@ def register_organisation(call: Call[RegisterOrganisation]) -> None:
         raise Refusal("registration-exists", f"version {body.version} of {call.msp} is registered already")
     if body.version != version + 1:
         raise Refusal("registration-version", f"the next version of {call.msp} is {version + 1}, not {body.version}")
+    try:  # nobody could register better ones under roots that nobody can read
+        check_roots([certificate_der(root) for root in body.roots])
+    except (CertificateError, InvalidInput) as error:
+        raise Refusal(error.code, error.message) from None
     record = Organisation(
         msp=call.msp,
         version=body.version,
         roots=body.roots,
         gateway=body.gateway,
         stores=body.stores,
-        registered_at=call.time,
+        registered_at=call.time if current is None else max(call.time, current.registered_at),
     )
     call.draft.put(keys.organisation(call.msp, body.version), record)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from consilo.protocol import keys
-from consilo.protocol.access import artifact_owner, policy_names
+from consilo.protocol.access import artifact_record, policy_names
 from consilo.protocol.bodies import AttestGlobal, RecordAccess, ReportEvaluation
 from consilo.protocol.call import Call
 from consilo.protocol.records import (
@@ -86,8 +86,8 @@ def record_access(call: Call[RecordAccess]) -> None:
     """Record that the sender is going to read artifacts, each once per reader."""
     run = load_run(call.draft, call.body.run)
     for reference in call.body.artifacts:
-        owner = artifact_owner(call.draft, run.name, reference)
-        if owner is None:
+        record = artifact_record(call.draft, run.name, reference)
+        if record is None:
             raise Refusal(
                 "artifact-unknown", f"there is no {reference.kind} with this digest in round {reference.round}"
             )
@@ -95,7 +95,12 @@ def record_access(call: Call[RecordAccess]) -> None:
             raise Refusal("access-not-allowed", f"run {run.name} does not let {call.member} read this {reference.kind}")
         key = keys.access(run.name, reference, call.member)
         if call.draft.get(key) is None:
-            access = Access(reader=call.member, owner=owner, sha256=reference.sha256, recorded_at=call.time)
+            access = Access(
+                reader=call.member,
+                owner=record.artifact.organisation,
+                sha256=reference.sha256,
+                recorded_at=max(call.time, record.published_at),
+            )
             call.draft.put(key, access)
 
 

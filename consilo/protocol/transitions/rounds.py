@@ -6,11 +6,12 @@ from consilo.protocol import keys
 from consilo.protocol.bodies import CloseRound, PublishGlobal, PublishUpdate, ReopenRound
 from consilo.protocol.call import Call
 from consilo.protocol.closing import closable_from, reopenable_from
-from consilo.protocol.records import GlobalModel, Opening, Selection, Update, UpdateReference
+from consilo.protocol.records import GlobalModel, Marker, Opening, Selection, Update, UpdateReference
 from consilo.protocol.refusals import Refusal
 from consilo.protocol.rounds import (
     Run,
     advance,
+    attempt_time,
     counting_updates,
     current_attempt,
     load_run,
@@ -21,8 +22,9 @@ from consilo.protocol.rounds import (
     require_running,
     selection_of,
 )
-from consilo.protocol.selection import select, updates_digest
+from consilo.protocol.selection import never_selected, select, updates_digest
 from consilo.protocol.specification import Artifact
+from consilo.protocol.state import read
 
 
 def publish_update(call: Call[PublishUpdate]) -> None:
@@ -70,7 +72,7 @@ def close_round(call: Call[CloseRound]) -> None:
     if selection_of(call.draft, run.name, body.round, body.attempt) is not None:
         raise Refusal("round-closed", f"attempt {body.attempt} of round {body.round} is closed")
     updates = counting_updates(call.draft, opening)
-    time = max(call.time, opening.opened_at)
+    time = max(call.time, attempt_time(opening, updates, None))
     at = closable_from(run.specification, opening, updates)
     if at is None:
         raise Refusal("too-early", f"{len(updates)} updates; at least {run.specification.minimum} are needed")
@@ -99,7 +101,11 @@ def close_round(call: Call[CloseRound]) -> None:
 
 
 def reopen_round(call: Call[ReopenRound]) -> None:
-    """Open the next attempt: without the updates that an aggregator found unusable, or because a deadline is over."""
+    """Open the next attempt: without the updates that an aggregator found unusable, or because a deadline is over.
+
+    Updates that can never be selected (no metric, or one below the value) do not carry over: if they did, and took up
+    places of the cohort, the round might never have enough.
+    """
     body = call.body
     run = load_run(call.draft, body.run)
     require_running(call.draft, run)
@@ -109,19 +115,20 @@ def reopen_round(call: Call[ReopenRound]) -> None:
         raise Refusal("global-exists", f"attempt {body.attempt} of round {body.round} has made its global model")
     selection = selection_of(call.draft, run.name, body.round, body.attempt)
     updates = counting_updates(call.draft, opening)
-    time = max(call.time, opening.opened_at)
+    time = max(call.time, attempt_time(opening, updates, selection))
     if body.excluded:
         _check_exclusions(call, selection, is_aggregator)
     else:
         _check_overdue(run, opening, selection, updates, time)
-    excluded = {exclusion.member for exclusion in body.excluded}
+    dropped = {exclusion.member for exclusion in body.excluded}
+    dropped.update(never_selected(run.specification.selection, updates))
     open_attempt(
         call,
         run,
         base=opening.base,
         attempt=next_attempt(call.draft, run.name, body.round, body.attempt + 1),
         generation=opening.generation,
-        carried=tuple(UpdateReference(member=u.member, attempt=u.attempt) for u in updates if u.member not in excluded),
+        carried=tuple(UpdateReference(member=u.member, attempt=u.attempt) for u in updates if u.member not in dropped),
         excluded=body.excluded,
         reason="reopened",
         time=time,
@@ -138,9 +145,11 @@ def publish_global(call: Call[PublishGlobal]) -> None:
     if call.draft.get(key) is not None:
         raise Refusal("global-exists", f"global {body.round} of attempt {body.attempt} was published")
     if body.round == 0:
+        activated = read(call.draft, keys.run(run.name, "activated"), Marker)
         if body.attempt != 0 or body.inputs or body.artifact != run.specification.initial:
             raise Refusal("initial-mismatch", "global 0 is the specification's initial artifact, of attempt 0")
-        generation, time = 0, max(call.time, run.proposal.proposed_at)
+        _check_strategy(run, body)
+        generation, time = 0, max(call.time, run.proposal.proposed_at if activated is None else activated.at)
     else:
         opening = current_attempt(call.draft, run, body.round - 1, body.attempt)
         selection = selection_of(call.draft, run.name, body.round - 1, body.attempt)
@@ -148,10 +157,9 @@ def publish_global(call: Call[PublishGlobal]) -> None:
             raise Refusal("round-not-closed", f"attempt {body.attempt} of round {body.round - 1} is not closed")
         if body.inputs != selection.selected:
             raise Refusal("selection-mismatch", "the inputs and weights are not those of the recorded selection")
+        _check_strategy(run, body)
         _check_artifact(call, run, body.artifact)
         generation, time = opening.generation, max(call.time, selection.closed_at)
-    if body.strategy != run.specification.strategy:
-        raise Refusal("selection-mismatch", "the strategy is not the specification's")
     model = GlobalModel(
         run=run.name,
         round=body.round,
@@ -167,6 +175,11 @@ def publish_global(call: Call[PublishGlobal]) -> None:
     call.effects.append("global-published")
     if body.round == 0 or run.specification.attestations_required == 0:
         advance(call, run, model, time)
+
+
+def _check_strategy(run: Run, body: PublishGlobal) -> None:
+    if body.strategy != run.specification.strategy:
+        raise Refusal("selection-mismatch", "the strategy is not the specification's")
 
 
 def _check_artifact(call: Call[PublishUpdate] | Call[PublishGlobal], run: Run, artifact: Artifact) -> None:

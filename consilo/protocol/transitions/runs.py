@@ -5,11 +5,13 @@ from __future__ import annotations
 from consilo.protocol import keys
 from consilo.protocol.bodies import ApproveRun, ProposeRun, RejectRun, StopRun
 from consilo.protocol.call import Call
+from consilo.protocol.model import Record
 from consilo.protocol.records import Decision, Marker, Proposal
 from consilo.protocol.refusals import Refusal
 from consilo.protocol.rounds import Run, latest_generation, load_run
 from consilo.protocol.specification import RULES_VERSION
 from consilo.protocol.state import State
+from consilo.protocol.values import organisation_of
 
 
 def propose_run(call: Call[ProposeRun]) -> None:
@@ -28,7 +30,7 @@ def propose_run(call: Call[ProposeRun]) -> None:
 
 
 def approve_run(call: Call[ApproveRun]) -> None:
-    """Record an organisation's approval; the run becomes active when enough have come."""
+    """Record an organisation's approval; the run becomes active when enough have come for it to go on by itself."""
     run = _votable(call, call.body.run)
     if call.body.specification != run.specification.digest():
         raise Refusal("specification-mismatch", f"run {run.name} has another specification")
@@ -38,13 +40,11 @@ def approve_run(call: Call[ApproveRun]) -> None:
 def reject_run(call: Call[RejectRun]) -> None:
     """Record an organisation's rejection; the run is rejected when too few are left to approve it."""
     run = _votable(call, call.body.run)
-    decision = Decision(msp=call.msp, decided_by=call.member, decided_at=call.time, reason=call.body.reason)
-    call.draft.put(keys.run(run.name, "rejection", call.msp), decision)
-    left = len(run.specification.organisations) - _count(call.draft, run, "rejection")
+    time = _decide(call, run, "rejection", call.body.reason)
+    left = set(run.specification.organisations).difference(_deciders(call.draft, run, "rejection"))
     active = call.draft.get(keys.run(run.name, "activated")) is not None
-    rejected = call.draft.get(keys.run(run.name, "rejected")) is not None
-    if left < run.specification.approvals_required and not active and not rejected:
-        call.draft.put(keys.run(run.name, "rejected"), Marker(by=call.member, at=call.time))
+    if not active and not run.specification.can_run_with(left):
+        call.draft.put(keys.run(run.name, "rejected"), Marker(by=call.member, at=time))
         call.effects.append("run-rejected")
 
 
@@ -59,11 +59,10 @@ def stop_run(call: Call[StopRun]) -> None:
         raise Refusal("run-finished", f"run {run.name} has finished")
     if call.draft.get(keys.run(run.name, "stop", call.msp)) is not None:
         raise Refusal("already-stopped", f"{call.msp} has asked to stop run {run.name} before")
-    decision = Decision(msp=call.msp, decided_by=call.member, decided_at=call.time, reason=call.body.reason)
-    call.draft.put(keys.run(run.name, "stop", call.msp), decision)
-    proposer = run.proposal.proposed_by.split("/", 1)[0]
-    if call.msp == proposer or _count(call.draft, run, "stop") >= run.specification.approvals_required:
-        call.draft.put(keys.run(run.name, "stopped"), Marker(by=call.member, at=call.time))
+    time = _decide(call, run, "stop", call.body.reason)
+    proposer = organisation_of(run.proposal.proposed_by)
+    if call.msp == proposer or len(_deciders(call.draft, run, "stop")) >= run.specification.approvals_required:
+        call.draft.put(keys.run(run.name, "stopped"), Marker(by=call.member, at=time))
         call.effects.append("run-stopped")
 
 
@@ -82,16 +81,23 @@ def _votable(call: Call[ApproveRun] | Call[RejectRun], name: str) -> Run:
 
 
 def _approve(call: Call[ProposeRun] | Call[ApproveRun], run: Run) -> None:
-    decision = Decision(msp=call.msp, decided_by=call.member, decided_at=call.time, reason="")
-    call.draft.put(keys.run(run.name, "approval", call.msp), decision)
+    time = _decide(call, run, "approval", "")
     # An approval may come late: it lets the organisation's silos in from the next attempt on.
     if call.draft.get(keys.run(run.name, "activated")) is not None:
         return
-    if _count(call.draft, run, "approval") >= run.specification.approvals_required:
-        call.draft.put(keys.run(run.name, "activated"), Marker(by=call.member, at=call.time))
+    if run.specification.can_run_with(_deciders(call.draft, run, "approval")):
+        call.draft.put(keys.run(run.name, "activated"), Marker(by=call.member, at=time))
         call.effects.append("run-activated")
 
 
-def _count(state: State, run: Run, decision: str) -> int:
+def _decide(call: Call[Record], run: Run, kind: str, reason: str) -> int:
+    """Record the decision of the sender's organisation; returns its time."""
+    time = max(call.time, run.proposal.proposed_at)
+    decision = Decision(msp=call.msp, decided_by=call.member, decided_at=time, reason=reason)
+    call.draft.put(keys.run(run.name, kind, call.msp), decision)
+    return time
+
+
+def _deciders(state: State, run: Run, kind: str) -> list[str]:
     organisations = run.specification.organisations
-    return sum(state.get(keys.run(run.name, decision, msp)) is not None for msp in organisations)
+    return [msp for msp in organisations if state.get(keys.run(run.name, kind, msp)) is not None]

@@ -94,8 +94,9 @@ _ROWS: tuple[Transition, ...] = (
         "approve_run",
         bodies.ApproveRun,
         ("operator",),
-        "Records an organisation's approval, once. The run is active when `approvals_required` have come; a "
-        "later approval lets the organisation's silos in from the next attempt on.",
+        "Records an organisation's approval, once. The run is active when `approvals_required` have come, among them "
+        "those of an aggregator, of `minimum` silos and of the verifiers that attestations need; a later approval lets "
+        "the organisation's silos in from the next attempt on.",
         (*_VOTE, "specification-mismatch"),
         ("run-activated",),
         runs.approve_run,
@@ -104,7 +105,8 @@ _ROWS: tuple[Transition, ...] = (
         "reject_run",
         bodies.RejectRun,
         ("operator",),
-        "Records an organisation's rejection, once. The run is rejected when too few are left to approve it.",
+        "Records an organisation's rejection, once. The run is rejected when those that are left are not enough "
+        "for it to become active.",
         _VOTE,
         ("run-rejected",),
         runs.reject_run,
@@ -172,8 +174,9 @@ _ROWS: tuple[Transition, ...] = (
         bodies.ReopenRound,
         _PARTICIPANTS,
         "Opens the next attempt at a round. An aggregator may exclude selected updates that it cannot use; their "
-        "owners may replace them, the others carry over. Without exclusions: once the deadline is over and the round "
-        "cannot be closed, or the time to publish a closed round's global is over.",
+        "owners may replace them, the others carry over, but for those that the policy can never select. Without "
+        "exclusions: once the deadline is over and the round cannot be closed, or the time to publish a closed round's "
+        "global is over.",
         (
             *_RUNNING,
             *_PARTY,

@@ -1,0 +1,261 @@
+"""A member at work in a consortium: signs and publishes, reads, and moves artifacts. Does network and file I/O.
+
+The verbs of the protocol's paper keep their names: `metadata_publish`, `metadata_get`, `data_get`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from consilo.api.errors import AnswerInvalid
+from consilo.api.gateway import Gateway
+from consilo.api.heads import HeadMemory, verify_head
+from consilo.api.models import Committed, DownloadRequest, UploadRequest
+from consilo.api.patience import Patience
+from consilo.api.settings import ApiSettings
+from consilo.api.transfers import Upload, download_file, open_upload, upload_file
+from consilo.identity.identity import Identity
+from consilo.protocol.bodies import ArtifactReference, RecordAccess, UpdateArtifact
+from consilo.protocol.model import Record
+from consilo.protocol.records import Organisation
+from consilo.protocol.specification import Artifact
+from consilo.protocol.transaction import Transaction, certificate_der, envelope, payload, signed_bytes
+from consilo.protocol.transitions.table import TRANSITIONS
+from consilo.protocol.views import RunStatus
+from consilo.store.port import SignedRequest
+
+_NAMES = {transition.body: name for name, transition in TRANSITIONS.items()}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the bytes of an artifact are to be fetched from or put to.
+
+    Attributes:
+        request: signed; good for one method, one object, a short time.
+        allowed_hosts: the hosts that the ledger names for the organisation's stores.
+        artifact_key: the object's key, for the record on the ledger.
+        organisation: whose store it is.
+        size_bytes: of the object.
+    """
+
+    request: SignedRequest
+    allowed_hosts: tuple[str, ...]
+    artifact_key: str
+    organisation: str
+    size_bytes: int
+
+
+class Party:
+    """A member: its identity, its gateway, and through the ledger everybody else's gateways and stores.
+
+    Use as an async context manager.
+
+    Args:
+        identity: who acts.
+        gateway_url: of the ledger service that the member uses.
+        settings: limits and waits.
+        memory: remembers the newest head seen.
+        patience: how long to wait for what is away; default: for ever.
+        registered: False for a member whose organisation the ledger does not know yet: it can publish its registration,
+            but read nothing.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        gateway_url: str,
+        *,
+        settings: ApiSettings | None = None,
+        memory: HeadMemory | None = None,
+        patience: Patience | None = None,
+        registered: bool = True,
+    ) -> None:
+        self.identity = identity
+        self.settings = settings if settings is not None else ApiSettings()
+        self.patience = patience if patience is not None else Patience(self.settings)
+        self._url = gateway_url
+        self._registered = registered
+        self._memory = memory if memory is not None else HeadMemory()
+        self._http = Gateway.http_client(self.settings)
+        self._organisations: dict[str, Organisation] = {}
+        self._gateway: Gateway | None = None
+        self._ledger = ""
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        try:
+            await self.connect()
+        except BaseException:
+            await self._http.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    @property
+    def member(self) -> str:
+        """Id of the member."""
+        return self.identity.member
+
+    @property
+    def gateway(self) -> Gateway:
+        """The member's own gateway. Only after `connect`."""
+        if self._gateway is None:
+            raise RuntimeError("connect first")
+        return self._gateway
+
+    @property
+    def ledger(self) -> str:
+        """Name of the ledger. Only after `connect`."""
+        return self._ledger
+
+    async def connect(self) -> None:
+        """Find the gateway and check that its ledger still has the newest block seen. Waits for it when it is away.
+
+        Raises:
+            LedgerRolledBack: it has not.
+            ApiError: the gateway refuses, or answers otherwise than it should.
+        """
+        await self.patience("reach the gateway", self._connect)
+
+    async def _connect(self) -> None:
+        unnamed = self._gateway_at(self._url, self.identity.msp)
+        info = await unnamed.info()
+        if not info.organisations:
+            raise AnswerInvalid(f"{self._url} is no organisation's gateway")
+        audience = self.identity.msp if self.identity.msp in info.organisations else info.organisations[0]
+        gateway = self._gateway_at(self._url, audience)
+        self._gateway, self._ledger = gateway, info.ledger
+        if not self._registered:
+            return
+        signed = await gateway.head()
+        organisation = await gateway.organisation(audience)
+        verify_head(signed, tuple(certificate_der(root) for root in organisation.roots))
+        seen = self._memory.seen
+        self._memory.require(signed.head, None if seen is None else await gateway.hash_at(seen.height))
+
+    def _gateway_at(self, url: str, audience: str) -> Gateway:
+        return Gateway(url, audience=audience, identity=self.identity, http=self._http, settings=self.settings)
+
+    def sign(self, body: Record) -> Transaction:
+        """The member's transaction with this body (see `consilo.protocol.bodies`)."""
+        signed = payload(self._ledger, self.member, _NAMES[type(body)], body)
+        return envelope(signed, self.identity.certificates, self.identity.sign(signed_bytes(signed)))
+
+    async def metadata_publish(self, body: Record) -> Committed:
+        """Sign a transaction, hand it in, and wait until it is on the ledger. Repeating it changes nothing.
+
+        Raises:
+            GatewayRefused: the rules do not admit it (`code` says why, `retryable` whether they may later).
+            LedgerRolledBack: the ledger lost blocks.
+        """
+        transaction = self.sign(body)
+        what = transaction.payload.type.replace("_", " ")
+        committed = await self.patience(what, lambda: self.gateway.submit(transaction))
+        self._memory.observe(committed.head.head)
+        return committed
+
+    async def metadata_get(self, run: str) -> RunStatus:
+        """Where a run stands, from the ledger."""
+        return await self.patience("read the ledger", lambda: self.gateway.run_status(run))
+
+    async def organisation(self, msp: str, *, fresh: bool = False) -> Organisation:
+        """An organisation's registration; remembered unless `fresh`."""
+        if fresh or msp not in self._organisations:
+            self._organisations[msp] = await self.patience("read the ledger", lambda: self.gateway.organisation(msp))
+        return self._organisations[msp]
+
+    async def data_get(self, run: str, artifact: ArtifactReference, owner: str, path: Path) -> None:
+        """Fetch an artifact from the store of its owner (an MSP id) into a file.
+
+        The file appears only when its digest is right. Records the access on the ledger where the run's policy demands
+        it. Waits for whoever is away.
+
+        Raises:
+            GatewayRefused: the reader may not have it.
+            TransferError: the store does not have it, or serves other bytes.
+        """
+
+        async def attempt() -> None:
+            place = await self.place_to_get(run, artifact, owner)
+            await asyncio.to_thread(
+                download_file,
+                place.request,
+                path,
+                expected_bytes=place.size_bytes,
+                expected_sha256=artifact.sha256,
+                allowed_hosts=place.allowed_hosts,
+                timeout_seconds=self.settings.transfer_timeout_seconds,
+                ca_file=self._ca_file,
+            )
+
+        await self.patience("fetch an artifact", attempt)
+
+    async def place_to_get(self, run: str, artifact: ArtifactReference, owner: str) -> Place:
+        """A signed request for an artifact, from its owner's gateway, after recording the access. One attempt."""
+        selected_for_us = isinstance(artifact, UpdateArtifact) and self.identity.role == "aggregator"
+        if owner != self.identity.msp and not selected_for_us:
+            await self.metadata_publish(RecordAccess(run=run, artifacts=(artifact,)))
+        gateway, organisation = await self._gateway_of(owner)
+        grant = await gateway.download(DownloadRequest(run=run, artifact=artifact))
+        return Place(grant.request.request(), organisation.stores, "", owner, grant.size_bytes)
+
+    async def data_put(self, run: str, path: Path) -> Artifact:
+        """Put a file into the own organisation's store, as an artifact of a run; its digest is computed on the way."""
+        size_bytes = await asyncio.to_thread(lambda: path.stat().st_size)
+
+        async def attempt() -> Artifact:
+            place = await self.place_to_put(run, size_bytes)
+            sha256 = await asyncio.to_thread(
+                upload_file,
+                place.request,
+                path,
+                allowed_hosts=place.allowed_hosts,
+                timeout_seconds=self.settings.transfer_timeout_seconds,
+                ca_file=self._ca_file,
+            )
+            return self.artifact(place, sha256)
+
+        return await self.patience("store an artifact", attempt)
+
+    async def place_to_put(self, run: str, size_bytes: int) -> Place:
+        """A new place for an artifact in the own organisation's store. One attempt."""
+        grant = await self.gateway.upload(UploadRequest(run=run, size_bytes=size_bytes))
+        organisation = await self.organisation(grant.organisation)
+        return Place(grant.request.request(), organisation.stores, grant.key, grant.organisation, size_bytes)
+
+    def open_upload(self, place: Place) -> Upload:
+        """Start to write to a place. Blocking: for threads."""
+        return open_upload(
+            place.request,
+            size_bytes=place.size_bytes,
+            allowed_hosts=place.allowed_hosts,
+            timeout_seconds=self.settings.transfer_timeout_seconds,
+            ca_file=self._ca_file,
+        )
+
+    @staticmethod
+    def artifact(place: Place, sha256: str) -> Artifact:
+        """The record of what was put to a place."""
+        return Artifact(
+            organisation=place.organisation, key=place.artifact_key, sha256=sha256, size_bytes=place.size_bytes
+        )
+
+    @property
+    def _ca_file(self) -> Path | None:
+        return None if self.settings.ca_file is None else Path(self.settings.ca_file)
+
+    async def _gateway_of(self, msp: str) -> tuple[Gateway, Organisation]:
+        organisation = await self.organisation(msp)
+        if msp == self.gateway.audience:
+            return self.gateway, organisation
+        return self._gateway_at(organisation.gateway, msp), organisation

@@ -1,0 +1,1 @@
+"""Certificates of members, signatures of transactions, tokens of requests."""

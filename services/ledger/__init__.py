@@ -1,0 +1,1 @@
+"""The gateway of one organisation to the ledger."""

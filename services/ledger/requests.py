@@ -1,0 +1,113 @@
+"""What every route needs of a request: its body within bounds, and who sent it. Reads from the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Request
+
+from consilo.api.gateway import now_ms
+from consilo.identity.chains import ChainCache
+from consilo.identity.identity import Identity
+from consilo.identity.tokens import claimed_chain, token_of, verify_request_token
+from consilo.protocol.canonical import canonical, parse
+from consilo.protocol.certificates import MemberCertificate
+from consilo.protocol.model import Record
+from consilo.protocol.queries import Certificates, Standing
+from consilo.protocol.transaction import certificate_der
+from consilo.store.port import ObjectStore
+from services.ledger.port import Ledger
+from services.ledger.problems import ServiceProblem
+from services.ledger.settings import LedgerSettings
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What `create_app` wires together for the routes; lives in `app.state.services`."""
+
+    settings: LedgerSettings
+    identity: Identity
+    organisations: tuple[str, ...]
+    store: ObjectStore
+    chains: ChainCache
+
+
+def services_of(request: Request) -> Services:
+    """The application's services."""
+    found: Services = request.app.state.services
+    return found
+
+
+def ledger_of(request: Request) -> Ledger:
+    """The application's ledger."""
+    found: Ledger = request.app.state.ledger
+    return found
+
+
+async def body_of(request: Request) -> bytes:
+    """The request's body.
+
+    Raises:
+        ServiceProblem: `too-large`, or `timeout` when it does not arrive in time.
+    """
+    settings = services_of(request).settings
+    data = bytearray()
+    try:
+        async with asyncio.timeout(settings.body_timeout_seconds):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > settings.max_body_bytes:
+                    raise ServiceProblem(413, "too-large", f"at most {settings.max_body_bytes} bytes are read")
+    except TimeoutError:
+        raise ServiceProblem(408, "timeout", "the request's body did not arrive in time", retryable=True) from None
+    return bytes(data)
+
+
+LedgerPort = Annotated[Ledger, Depends(ledger_of)]
+Shared = Annotated[Services, Depends(services_of)]
+Body = Annotated[bytes, Depends(body_of)]
+
+
+def read_body(model: type[R], body: bytes, max_bytes: int) -> R:
+    """The body as a record.
+
+    Raises:
+        InvalidInput: `malformed` or `too-large`.
+    """
+    return model.decode(canonical(parse(body, max_bytes=max_bytes)))
+
+
+async def sender_of(request: Request, ledger: LedgerPort, shared: Shared, body: Body) -> MemberCertificate:
+    """Who sent the request: a member of a registered organisation, proved by the request's token.
+
+    Raises:
+        TokenRefused: the token does not prove it.
+    """
+    token = token_of(request.headers.get("authorization"))
+    msp, serials = claimed_chain(token)
+    standing = await ledger.query("standing", Certificates(msp=msp, serials=serials))
+    assert isinstance(standing, Standing)  # noqa: S101 - the table of queries says so
+    organisation = standing.organisation
+    roots = None if organisation is None else [certificate_der(root) for root in organisation.roots]
+    query = request.url.query
+    return verify_request_token(
+        token,
+        audiences=shared.organisations,
+        method=request.method,
+        target=request.scope["raw_path"].decode("ascii") + (f"?{query}" if query else ""),
+        body_sha256=hashlib.sha256(body).digest(),
+        roots_of=lambda claimed: roots if claimed == msp else None,
+        is_revoked=lambda claimed, serial: claimed != msp or serial in standing.revoked or serial not in serials,
+        now=now_ms(),
+        leeway_seconds=shared.settings.token_leeway_seconds,
+        max_lifetime_seconds=shared.settings.token_lifetime_seconds,
+        chains=shared.chains,
+    )
+
+
+Sender = Annotated[MemberCertificate, Depends(sender_of)]

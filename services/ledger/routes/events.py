@@ -1,0 +1,72 @@
+"""The stream of the ledger's events, resumable at any place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import StreamingResponse
+
+from consilo.api.models import CommittedEvent, Position
+from consilo.api.watch import READY
+from consilo.protocol.values import NAME_PATTERN
+from services.ledger.port import Ledger
+from services.ledger.problems import ServiceProblem
+from services.ledger.requests import LedgerPort, Sender, Shared
+
+router = APIRouter(prefix="/v1", tags=["events"])
+
+_PAGE: Final = 256
+
+
+@router.get(
+    "/events",
+    summary="Server-sent events",
+    responses={200: {"content": {"text/event-stream": {}}, "description": "An endless stream"}},
+    response_class=StreamingResponse,
+)
+async def events(
+    ledger: LedgerPort,
+    shared: Shared,
+    _: Sender,
+    run: Annotated[str | None, Query(pattern=rf"^{NAME_PATTERN}$", description="only this run's events")] = None,
+    after: Annotated[
+        str | None, Query(max_length=64, description="cursor to go on after; default: from now on")
+    ] = None,
+    last_event_id: Annotated[str | None, Header(max_length=64, description="as `after`; what browsers send")] = None,
+) -> StreamingResponse:
+    """Starts with an event `ready`, whose id is the cursor where the stream starts: from there nothing is missed.
+
+    Then an event `transaction` for each; `data` is its JSON, `id` the cursor with which to resume the stream after it.
+    Comments are signs of life.
+    """
+    cursor = after or last_event_id
+    try:
+        start = await ledger.end() if cursor is None else Position.of_cursor(cursor)
+    except ValueError:
+        raise ServiceProblem(400, "malformed", "the cursor is not one of an event") from None
+    stream = _stream(ledger, start, run, shared.settings.heartbeat_seconds)
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+
+async def _stream(ledger: Ledger, place: Position, run: str | None, heartbeat_seconds: float) -> AsyncIterator[str]:
+    yield f"event: {READY}\nid: {place.cursor()}\ndata: {{}}\n\n"
+    while True:
+        page = await ledger.events(place, _PAGE)
+        chosen = [committed for committed in page if run is None or committed.event.run == run]
+        if chosen:
+            yield "".join(map(_text, chosen))
+        if page:
+            place = page[-1].position
+            continue
+        try:
+            async with asyncio.timeout(heartbeat_seconds):
+                await ledger.wait_after(place.height)
+        except TimeoutError:
+            yield ":\n\n"
+
+
+def _text(committed: CommittedEvent) -> str:
+    return f"event: transaction\nid: {committed.position.cursor()}\ndata: {committed.encode().decode()}\n\n"

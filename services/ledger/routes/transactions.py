@@ -1,0 +1,38 @@
+"""Handing in transactions."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from consilo.api.gateway import now_ms
+from consilo.api.heads import sign_head
+from consilo.api.models import Committed
+from consilo.protocol.transaction import Transaction
+from services.ledger.answers import answer, documented, documented_body
+from services.ledger.requests import Body, LedgerPort, Shared
+
+router = APIRouter(prefix="/v1", tags=["transactions"])
+
+
+@router.post(
+    "/transactions",
+    summary="Hand in a signed transaction",
+    responses=documented(Committed, 400, 409, 413),
+    openapi_extra=documented_body(Transaction),
+)
+async def submit(ledger: LedgerPort, shared: Shared, body: Body) -> Response:
+    """Answers when the transaction is on the ledger. Needs no token: the transaction carries its member's signature.
+
+    The same payload again succeeds and changes nothing (`repeated`). A refusal's `code` is that of the protocol
+    reference; `retryable` says whether the same payload may be admitted later.
+    """
+    transaction = Transaction.parse(body, max_bytes=shared.settings.max_body_bytes)
+    commit = await ledger.submit(transaction)
+    return answer(
+        Committed(
+            transaction=commit.transaction,
+            time=commit.time,
+            repeated=commit.repeated,
+            head=sign_head(shared.identity, commit.head, now_ms()),
+        )
+    )
