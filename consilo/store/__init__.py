@@ -1,0 +1,1 @@
+"""The port of an object store: signed URLs, keys written once."""
