@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from fractions import Fraction
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from consilo.protocol.model import Record
 from consilo.protocol.tensors import TensorSchema
@@ -29,7 +29,21 @@ RULES_VERSION: Final = 1
 """Version of the rules that this code applies. A run is replayed by the rules that it was proposed under."""
 
 MAX_MEMBERS: Final = 10_000
-Parameters = Annotated[dict[Label, JsonValue], Field(max_length=256)]
+MAX_PARAMETER_DEPTH: Final = 8
+
+
+def _check_depth(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    # Well below what canonical JSON allows, so that records and blocks may hold a specification at any depth.
+    level: list[JsonValue] = list(parameters.values())
+    for _ in range(MAX_PARAMETER_DEPTH):
+        deeper = (value for value in level if isinstance(value, dict | list))
+        level = [item for value in deeper for item in (value.values() if isinstance(value, dict) else value)]
+    if level:
+        raise ValueError(f"parameters are nested deeper than {MAX_PARAMETER_DEPTH}")
+    return parameters
+
+
+Parameters = Annotated[dict[Label, JsonValue], Field(max_length=256), AfterValidator(_check_depth)]
 Members = Annotated[tuple[Member, ...], Field(max_length=MAX_MEMBERS)]
 
 
@@ -46,7 +60,7 @@ class TaskReference(Record):
     """The training code that every silo's operator installs: a name, a version, and parameters that all silos share."""
 
     name: Label
-    version: Annotated[int, Field(ge=1, le=2**31)]
+    version: Label
     parameters: Parameters
 
 

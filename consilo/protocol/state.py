@@ -86,7 +86,8 @@ class DictState:
 
     def __init__(self, ledger: str) -> None:
         self._ledger = ledger
-        self._sorted: list[str] | None = []
+        self._sorted: list[str] = []
+        self._unsorted: list[str] = []
         self.records: dict[str, bytes] = {}
 
     @property
@@ -100,9 +101,11 @@ class DictState:
 
     def range(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
         """Keys and records with start <= key < end, in order."""
-        if self._sorted is None:
-            self._sorted = sorted(self.records)
         keys = self._sorted
+        if self._unsorted:
+            keys += self._unsorted
+            keys.sort()  # near linear: all but the end is in order
+            self._unsorted.clear()
         for key in keys[bisect_left(keys, start) : bisect_left(keys, end)]:
             yield key, self.records[key]
 
@@ -116,7 +119,7 @@ class DictState:
             if key in self.records:
                 raise KeyOverwrittenError(f"{key} would be overwritten")
         self.records.update(writes)
-        self._sorted = None
+        self._unsorted += writes
 
 
 def writes_digest(writes: dict[str, bytes]) -> str:

@@ -23,7 +23,7 @@ from consilo.protocol.canonical import canonical, digest, parse
 from consilo.protocol.model import Record
 from consilo.protocol.records import CertificateText
 from consilo.protocol.refusals import InvalidInput
-from consilo.protocol.values import Member
+from consilo.protocol.values import LedgerName, Member
 
 SIGNATURE_PREFIX: Final = b"consilo transaction v1\n"
 MAX_CERTIFICATES: Final = 4
@@ -33,7 +33,7 @@ class Payload(Record):
     """What a member signs."""
 
     schema_version: Literal[1] = 1
-    ledger: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.\-]{0,248}$")]
+    ledger: LedgerName
     member: Member
     type: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")]
     body: dict[str, JsonValue]

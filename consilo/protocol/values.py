@@ -30,6 +30,9 @@ Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:\-]
 Text = Annotated[str, StringConstraints(max_length=1000)]
 """Free text for people: a reason, a detail."""
 
+LedgerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.\-]{0,248}\z")]
+"""Name of a ledger; on Fabric that of the channel."""
+
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}\z")]
 """SHA-256 as 64 lower-case hexadecimal digits."""
 

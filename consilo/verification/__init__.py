@@ -1,0 +1,1 @@
+"""Replay of a ledger's blocks, and recomputation of its global models."""
