@@ -1,0 +1,160 @@
+"""Seconds per round and memory of each process, with real services and training that costs nothing.
+
+    python -m benchmarks.rounds --megabytes 1 --megabytes 100 --silos 2 --rounds 8
+
+Each figure stands beside the floor: the same bytes moved by plain sockets and files in the same session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.floor import floor_seconds
+from consilo.api.party import Party
+from consilo.api.watch import watch
+from consilo.hosting.logs import configure_logs
+from consilo.protocol.specification import TaskReference
+from consilo.training.worker_handle import TrainingWorker
+from services.local.processes import Services
+from services.local.system import propose, specification, start_ledger, start_members
+
+RUN = "bench"
+TASK = "benchmarks.noop:Noop"
+WARM_UP_ROUNDS = 2
+FLOOR_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One row of the table.
+
+    Attributes:
+        seconds: median seconds from the opening of a round to its global model.
+        floor: seconds to move the same bytes by plain sockets and files.
+        peak_megabytes: peak resident memory by process.
+    """
+
+    megabytes: int
+    silos: int
+    rounds: int
+    seconds: float
+    slowest: float
+    floor: float
+    peak_megabytes: dict[str, float]
+
+
+def peak_megabytes(pid: int) -> float:
+    """Peak resident memory of a process, in megabytes (10**6 bytes)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
+
+
+def children(pid: int) -> list[int]:
+    """Ids of a process's children."""
+    found = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for path in found for child in path.read_text().split()]
+
+
+def note_peaks(services: Services, used: dict[str, float]) -> None:
+    """Add the peak memory of every service, and of the workers under them, to what was seen before."""
+    for name, service in services.running.items():
+        if service.pid is None:
+            continue
+        used[name] = peak_megabytes(service.pid)
+        for child in children(service.pid):
+            used[f"{name} worker"] = peak_megabytes(child)
+
+
+async def measure(megabytes: int, silos: int, rounds: int, directory: Path) -> Figures:
+    """Run rounds with real services, and measure."""
+    (directory / "logs").mkdir(parents=True)
+    services = Services(directory / "logs", 60.0)
+    used: dict[str, float] = {}
+    try:
+        system = await start_ledger(silos, directory, services)
+        initial = directory / "initial.safetensors"
+        async with TrainingWorker(name="initial") as worker:
+            loaded = await worker.load(TASK, parameters={"megabytes": megabytes}, data=None)
+            made = await worker.initial_state(0, initial)
+        await start_members(
+            system,
+            directory,
+            tasks={f"noop@{loaded.version}": TASK},
+            data_of=lambda index: {"silo": index},
+            evaluate=False,
+        )
+        auditor = system.first.member("viewer", "auditor")
+        async with Party(system.first.operator, system.gateway) as party:
+            artifact = await party.data_put(RUN, initial)
+        task = TaskReference(name="noop", version=loaded.version, parameters={"megabytes": megabytes})
+        total = rounds + WARM_UP_ROUNDS
+        await propose(
+            system, RUN, specification(system, task=task, tensors=made.tensors, initial=artifact, rounds=total)
+        )
+        async with Party(auditor, system.gateway) as party:
+            async with asyncio.timeout(60 + total * (5 + megabytes * silos / 20)):
+                async for _ in watch(party, RUN):
+                    note_peaks(services, used)
+                    if (await party.metadata_get(RUN)).state == "finished":
+                        break
+            seconds = []
+            for number in range(WARM_UP_ROUNDS, total):
+                summary = await party.gateway.round(RUN, number)
+                assert summary.model is not None
+                seconds.append((summary.model.published_at - summary.opening.opened_at) / 1000)
+    finally:
+        await services.stop()
+    floor = min(floor_seconds(made.tensors.artifact_bytes, silos, verifier=True) for _ in range(FLOOR_TRIES))
+    return Figures(megabytes, silos, rounds, median(seconds), max(seconds), floor, used)
+
+
+def table(rows: list[Figures]) -> Table:
+    """The figures for people."""
+    result = Table(title="A round without training", caption="seconds: median; memory: peak resident, in MB")
+    for column in ("model", "silos", "s/round", "slowest", "floor", "ratio", "memory"):
+        result.add_column(column)
+    for row in rows:
+        memory = ", ".join(f"{name} {value:.0f}" for name, value in row.peak_megabytes.items())
+        result.add_row(
+            f"{row.megabytes} MB",
+            str(row.silos),
+            f"{row.seconds:.3f}",
+            f"{row.slowest:.3f}",
+            f"{row.floor:.3f}",
+            f"{row.seconds / row.floor:.1f}",
+            memory,
+        )
+    return result
+
+
+def main(
+    megabytes: Annotated[list[int], typer.Option(help="Sizes of the model.")] = [1, 100],  # noqa: B006 - typer's way
+    silos: Annotated[int, typer.Option(help="Number of silos.")] = 2,
+    rounds: Annotated[int, typer.Option(help="Rounds that are counted.")] = 8,
+    report: Annotated[Path | None, typer.Option(help="File for the figures, as JSON.")] = None,
+) -> None:
+    """Measure seconds per round and memory with real services and training that costs nothing."""
+    configure_logs(level="ERROR")
+    rows = []
+    for size in megabytes:
+        with tempfile.TemporaryDirectory(prefix="consilo-bench-") as name:
+            rows.append(asyncio.run(measure(size, silos, rounds, Path(name))))
+    Console().print(table(rows))
+    if report is not None:
+        report.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,81 @@
+"""The demonstration's consortium: hospitals with their CAs and members, and their registration. Writes identities."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from consilo.api.gateway import now_ms
+from consilo.api.party import Party
+from consilo.embedded.blocks import Genesis
+from consilo.identity.authority import Authority
+from consilo.identity.identity import Identity
+from consilo.protocol.bodies import RegisterOrganisation
+from consilo.protocol.certificates import roots_digest
+from consilo.protocol.values import Role
+
+LEDGER = "demo"
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """One organisation: its CA, its operator, its silo."""
+
+    msp: str
+    authority: Authority
+    operator: Identity
+    silo: Identity
+    directory: Path
+
+    def member(self, role: Role, name: str) -> Identity:
+        """Issue another member, and keep it beside the others."""
+        identity = self.authority.issue(role, name, now=now_ms())
+        identity.save(self.directory / name)
+        return identity
+
+    def path(self, name: str) -> Path:
+        """Directory of a member's identity."""
+        return self.directory / name
+
+
+def found_hospitals(count: int, directory: Path) -> list[Hospital]:
+    """HospitalA, HospitalB, ...: each with a new CA, an operator and a silo, in directories of their own."""
+    hospitals = []
+    for index in range(count):
+        msp = f"Hospital{chr(ord('A') + index)}"
+        place = directory / msp
+        authority = Authority.create(msp, now=now_ms())
+        authority.save(place / "authority")
+        operator = authority.issue("operator", "operator", now=now_ms())
+        silo = authority.issue("silo", "silo", now=now_ms())
+        operator.save(place / "operator")
+        silo.save(place / "silo")
+        hospitals.append(Hospital(msp, authority, operator, silo, place))
+    return hospitals
+
+
+def write_genesis(hospitals: list[Hospital], path: Path) -> None:
+    """The first block of the demonstration's ledger: which organisations it admits, by the digest of their roots."""
+    organisations = {hospital.msp: roots_digest(hospital.authority.roots) for hospital in hospitals}
+    path.write_bytes(Genesis(ledger=LEDGER, organisations=organisations, created_at=now_ms()).encode())
+
+
+def write_secret(path: Path) -> None:
+    """A new signing secret for the store and its gateway."""
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+
+
+async def register(hospital: Hospital, *, gateway: str, store_host: str) -> None:
+    """Put the hospital on the ledger: its roots, its gateway, its store."""
+    async with Party(hospital.operator, gateway, registered=False) as party:
+        await party.metadata_publish(
+            RegisterOrganisation(
+                version=1,
+                roots=tuple(base64.b64encode(root).decode() for root in hospital.authority.roots),
+                gateway=gateway,
+                stores=(store_host,),
+            )
+        )
