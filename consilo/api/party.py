@@ -25,6 +25,7 @@ from consilo.protocol.records import Organisation
 from consilo.protocol.specification import Artifact
 from consilo.protocol.transaction import Transaction, certificate_der, envelope, payload, signed_bytes
 from consilo.protocol.transitions.table import TRANSITIONS
+from consilo.protocol.values import organisation_of
 from consilo.protocol.views import RunStatus
 from consilo.store.port import SignedRequest
 
@@ -138,7 +139,7 @@ class Party:
         if not self._registered:
             return
         signed = await gateway.head()
-        organisation = await gateway.organisation(audience)
+        organisation = await gateway.organisation(organisation_of(signed.signed_by))
         verify_head(signed, tuple(certificate_der(root) for root in organisation.roots))
         seen = self._memory.seen
         self._memory.require(signed.head, None if seen is None else await gateway.hash_at(seen.height))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 import structlog
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 async def watch(
     party: Party, run: str | None = None, *, after: str | None = None
-) -> AsyncIterator[CommittedEvent | None]:
+) -> AsyncGenerator[CommittedEvent | None, None]:
     """The ledger's events, each once and in order, over interruptions of the stream.
 
     Args:

@@ -32,6 +32,7 @@ CertificateText = Annotated[str, Field(min_length=1, max_length=16_384)]
 
 Hosts = Annotated[tuple[Host, ...], Field(max_length=32)]
 ExclusionReason = Literal["unavailable", "digest-mismatch", "malformed", "not-finite"]
+"""It cannot be had; is not the bytes of its digest; has not the schema's header; holds an infinity or NaN."""
 
 
 class LedgerRecord(Record):
@@ -41,7 +42,14 @@ class LedgerRecord(Record):
 
 
 class Organisation(LedgerRecord):
-    """One registration of an organisation. The highest version counts."""
+    """One registration of an organisation. The highest version counts.
+
+    Attributes:
+        version: 1 for the first registration, then one more each time.
+        roots: the CA certificates to which its members' chains must lead.
+        gateway: base URL of its ledger service.
+        stores: hosts at which its objects may lie; clients reach no other.
+    """
 
     msp: Msp
     version: Annotated[int, Field(ge=1, le=9_999)]
@@ -97,6 +105,10 @@ class Generation(LedgerRecord):
     """An annulment starts a new generation: what was made from the annulled global on is void.
 
     `round` and `attempt` name the annulled global; the run goes back to the round before it.
+
+    Attributes:
+        generation: its number, from 1 on; the run begins in generation 0.
+        sha256: of the annulled global.
     """
 
     generation: Annotated[int, Field(ge=1)]
@@ -135,7 +147,17 @@ class Exclusion(Record):
 
 
 class Opening(LedgerRecord):
-    """One attempt at a round: on which base, who is asked, which updates carry over from the attempt before."""
+    """One attempt at a round: on which base, who is asked, which updates carry over from the attempt before.
+
+    Attributes:
+        generation: in which it was opened.
+        base: the global model to train on.
+        cohort: the silos that are asked, those whose updates carry over included.
+        carried: updates of earlier attempts that count in this one.
+        excluded: updates that an aggregator found unusable in the attempt before.
+        reason: what opened it.
+        deadline_at: from when on `minimum` updates are enough, or the attempt may be reopened.
+    """
 
     run: Name
     round: RoundNumber
@@ -152,7 +174,14 @@ class Opening(LedgerRecord):
 
 
 class Update(LedgerRecord):
-    """Metadata of one silo's local model of one round."""
+    """Metadata of one silo's local model of one round.
+
+    Attributes:
+        base: digest of the global model that it was trained on.
+        artifact: the local model, in the store of the silo's organisation.
+        num_samples: samples that it was trained on, as the silo says: its weight.
+        metrics: numbers by name, as the silo says; selection policies read them.
+    """
 
     run: Name
     round: RoundNumber
@@ -182,7 +211,15 @@ class LeftOut(Record):
 
 
 class Selection(LedgerRecord):
-    """The updates that go into the next global model, computed from their metadata. Sorted by member."""
+    """The updates that go into the next global model, computed from their metadata. Sorted by member.
+
+    Attributes:
+        selected: the inputs of the next global, with their weights.
+        left_out: the other updates.
+        total_samples: sum of the selected updates' samples.
+        updates: digest of the set of updates that the closer saw.
+        publish_by: when the global should be there; from then on any participant may reopen the round.
+    """
 
     run: Name
     round: RoundNumber
@@ -197,7 +234,14 @@ class Selection(LedgerRecord):
 
 
 class GlobalModel(LedgerRecord):
-    """A global model: made from the recorded selection of `round - 1`, `attempt`; global 0 from nothing (attempt 0)."""
+    """A global model: made from the recorded selection of `round - 1`, `attempt`; global 0 from nothing (attempt 0).
+
+    Attributes:
+        generation: in which it was made.
+        artifact: the model, in the store of its aggregator's organisation; of global 0, the specification's.
+        inputs: the recorded selection; none for global 0.
+        strategy: the specification's.
+    """
 
     run: Name
     round: RoundNumber
@@ -216,7 +260,7 @@ class GlobalModel(LedgerRecord):
 
 
 class Attestation(LedgerRecord):
-    """A verifier's signed word that it recomputed a global model."""
+    """A verifier's signed word that it recomputed a global model, and whether the bytes were the same."""
 
     verifier: Member
     round: RoundNumber
@@ -240,7 +284,7 @@ class Evaluation(LedgerRecord):
 
 
 class Access(LedgerRecord):
-    """That a reader was given the right to one artifact."""
+    """That a reader was given the right to one artifact, which lies in the store of `owner`."""
 
     reader: Member
     owner: Msp

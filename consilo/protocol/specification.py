@@ -48,7 +48,14 @@ Members = Annotated[tuple[Member, ...], Field(max_length=MAX_MEMBERS)]
 
 
 class Artifact(Record):
-    """A model's file: in whose store it lies, under which key, and what its bytes are."""
+    """A model's file: in whose store it lies, under which key, and what its bytes are.
+
+    Attributes:
+        organisation: in whose store it lies.
+        key: of the object there.
+        sha256: of all its bytes.
+        size_bytes: of the file; what the run's tensor schema says.
+    """
 
     organisation: Msp
     key: ObjectKey
@@ -57,7 +64,13 @@ class Artifact(Record):
 
 
 class TaskReference(Record):
-    """The training code that every silo's operator installs: a name, a version, and parameters that all silos share."""
+    """The training code that every silo's operator installs: a name, a version, and parameters that all silos share.
+
+    Attributes:
+        name: by which silos find it among the tasks that they have installed.
+        version: that the installed code must have, as its author writes it.
+        parameters: the same for all silos, in the words of the task.
+    """
 
     name: Label
     version: Label
@@ -65,7 +78,13 @@ class TaskReference(Record):
 
 
 class StrategyReference(Record):
-    """How selected updates become the next global model: a name, a version of its arithmetic, parameters."""
+    """How selected updates become the next global model: a name, a version of its arithmetic, parameters.
+
+    Attributes:
+        name: e.g. `fedavg`.
+        version: of its arithmetic; the same version gives the same bytes for ever.
+        parameters: those that the strategy takes, no other.
+    """
 
     name: Label
     version: Annotated[int, Field(ge=1, le=2**31)]
@@ -73,7 +92,12 @@ class StrategyReference(Record):
 
 
 class SiloTerms(Record):
-    """One silo of the run, and the most samples that its updates may claim."""
+    """One silo of the run, and the most samples that its updates may claim.
+
+    Attributes:
+        member: the silo.
+        max_samples: the most samples that an update of it may claim, and so the most weight that it can have.
+    """
 
     member: Member
     max_samples: Samples
@@ -128,7 +152,13 @@ class SelectAll(Record):
 
 
 class SelectTop(Record):
-    """The k best updates by a metric; ties go to the smaller member id."""
+    """The k best updates by a metric; ties go to the smaller member id.
+
+    Attributes:
+        metric: name of the metric; updates without it are left out.
+        k: how many updates, at least the run's `minimum`.
+        order: whether high or low values are the best.
+    """
 
     policy: Literal["top_k"]
     metric: Label
@@ -137,7 +167,12 @@ class SelectTop(Record):
 
 
 class SelectAtLeast(Record):
-    """The updates whose metric is at least the value."""
+    """The updates whose metric is at least the value.
+
+    Attributes:
+        metric: name of the metric; updates without it are left out.
+        value: the least value that is selected.
+    """
 
     policy: Literal["at_least"]
     metric: Label
@@ -148,9 +183,35 @@ SelectionPolicy = Annotated[SelectAll | SelectTop | SelectAtLeast, Field(discrim
 
 
 class Specification(Record):
-    """What the named organisations agree on. See the protocol reference for the meaning of each field.
+    """What the named organisations agree on.
 
     Durations are in milliseconds. Lists are sorted and without repetitions. `1 <= minimum <= threshold <= cohort`.
+
+    Attributes:
+        rules: version of the rules that the run is made and replayed under.
+        task: what the silos train.
+        initial: global 0, made by the proposer; lies in a named organisation's store.
+        tensors: names, dtypes and shapes of the model; every artifact of the run has exactly these.
+        organisations: who is asked to approve; their members may read the globals.
+        silos: who trains, each with a cap on the samples that it may claim.
+        aggregators: who may make globals; several may stand by, the ledger admits one outcome.
+        verifiers: who may recompute globals and attest them; they may read updates.
+        update_readers: who else may read updates.
+        rounds: number of global models to make after global 0.
+        cohort: which silos are asked in an attempt: all, a fraction, or a count.
+        threshold: updates with which an attempt may be closed once the grace is over.
+        minimum: updates without which an attempt is never closed, and fewest that may be selected.
+        grace_ms: from the update that meets the threshold on, for those that are still under way.
+        deadline_ms: from an attempt's opening on, after which `minimum` updates are enough; from its closing on, after
+            which any participant may reopen it when no global has come.
+        selection: which of the updates go into the next global.
+        strategy: how the selected updates become the next global.
+        approvals_required: organisations that must approve before the run is active, the proposer's included; so many
+            can also stop it.
+        attestations_required: verifiers that must attest a global as `ok` before the next round opens; 0: none.
+        mismatches_to_annul: verifiers whose `mismatch` annuls a global.
+        retention_rounds: for how many rounds stores have to keep artifacts: older ones count as expired, not as missing;
+            null: for ever.
     """
 
     schema_version: Literal[1] = 1

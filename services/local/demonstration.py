@@ -178,7 +178,7 @@ class Demonstration:
         verification = await verify_run(party, self.run)
         head = await party.gateway.head()
         steps = [
-            StepFigures(number=step.number, name=step.name, outcome=step.outcome, detail=step.detail)
+            StepFigures(number=step.number, name=step.title, outcome=step.outcome, detail=step.detail)
             for step in verification.steps
         ]
         verdicts = [attestation.verdict for attestation in await self._attestations(party)]
@@ -204,7 +204,7 @@ class Demonstration:
             verification=steps,
             problems=[],
         )
-        return report.model_copy(update={"problems": self._problems(report, ok=verification.ok)})
+        return report.model_copy(update={"problems": self._problems(report, ok=verification.complete)})
 
     async def _attestations(self, party: Party) -> list[Attestation]:
         """All attestations, once the verifier has given its word on every global."""

@@ -1,0 +1,1 @@
+"""The server loop: closes rounds and publishes global models."""

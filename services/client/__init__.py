@@ -1,0 +1,1 @@
+"""The client loop of one silo: trains and publishes updates."""

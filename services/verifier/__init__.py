@@ -1,0 +1,1 @@
+"""Recomputes every global model and attests to it."""

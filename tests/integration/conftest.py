@@ -1,0 +1,16 @@
+"""Fixtures for tests with real processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.consortium import Consortium, running_consortium
+
+
+@pytest.fixture(scope="session")
+def consortium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
+    """Ledger service, store service and members, for all tests of the session: each test makes runs of its own."""
+    with running_consortium(tmp_path_factory.mktemp("consortium")) as running:
+        yield running

@@ -1,0 +1,339 @@
+"""The table of transitions says what the transitions do: roles, refusals in the order of the checks, effects.
+
+That no transition refuses with a code outside its row is asserted by the simulator on every refusal of every test.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Any
+
+import pytest
+
+from consilo.protocol.access import reference_of
+from consilo.protocol.bodies import GlobalArtifact
+from consilo.protocol.certificates import ROLES
+from consilo.protocol.refusals import REFUSALS, Refusal
+from consilo.protocol.transaction import Transaction
+from consilo.protocol.transitions.table import COMMON_REFUSALS, TRANSITIONS
+from consilo.protocol.values import Role
+from tests.simulated_members import identity
+from tests.simulated_requests import artifact, plain
+from tests.simulators import OUTSIDER, Consortium
+
+NO_DIGEST = "0" * 64
+UNAPPROVING = "HospitalE"
+"""The organisation that does not approve in these scenarios; the outsider is not named at all."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong: something that happens before (in order of `rank`), or fields of the request."""
+
+    code: str
+    before: Callable[[Consortium], object] | None = None
+    fields: dict[str, Any] = dataclass_field(default_factory=dict)
+    member: str = ""
+    rank: int = 0
+
+
+def _round_open(c: Consortium) -> None:
+    # Of the approving silos A to D three are asked.
+    verifiers = c.layout.verifiers
+    c.proposed(cohort={"kind": "count", "count": 3}, threshold=2, minimum=2, approvals_required=4, verifiers=verifiers)
+    for msp in c.layout.organisations[1:4]:
+        c.approve_run(msp)
+    c.publish_global()
+
+
+def _round_closed(c: Consortium) -> None:
+    _round_open(c)
+    c.close()
+
+
+def _global_made(c: Consortium) -> None:
+    _round_closed(c)
+    c.publish_global()
+
+
+def _proposed(c: Consortium) -> None:
+    c.proposed()
+
+
+def _supersede(c: Consortium) -> None:
+    c.pass_deadline()
+    c.reopen_round()
+
+
+def _reject(c: Consortium) -> None:
+    c.reject_run("HospitalC")
+
+
+def _publish_first(c: Consortium) -> None:
+    c.publish_update(c.attempt.opening.cohort[0], num_samples=3)
+
+
+def _finish(c: Consortium) -> None:
+    c.continue_honestly()
+
+
+_RUN_UNKNOWN = Fault("run-unknown", fields={"run": "another"})
+_STOPPED = Fault("run-stopped", lambda c: c.stop_run("HospitalA"), rank=9)
+
+
+def _party(role: str) -> tuple[Fault, Fault]:
+    return (
+        Fault("organisation-not-named", member=f"{OUTSIDER}/{role}"),
+        Fault("organisation-not-approved", member=f"{UNAPPROVING}/{role}"),
+    )
+
+
+_NOT_OPEN = Fault("attempt-not-open", fields={"attempt": 9})
+_SUPERSEDED = Fault("attempt-superseded", _supersede, {"attempt": 1}, rank=5)
+_UNKNOWN_GLOBAL = Fault("global-unknown", fields={"sha256": NO_DIGEST})
+
+SCENARIOS: dict[str, tuple[Callable[[Consortium], None], list[Fault]]] = {
+    "propose_run": (
+        lambda c: None,
+        [
+            Fault("rules-unknown", fields={"specification": {"rules": 2}}),
+            Fault("organisation-not-named", member=f"{OUTSIDER}/operator"),
+            Fault("run-exists", lambda c: c.propose_run(rounds=9)),
+        ],
+    ),
+    "approve_run": (
+        _proposed,
+        [
+            _RUN_UNKNOWN,
+            Fault("organisation-not-named", member=f"{OUTSIDER}/operator"),
+            Fault("already-voted", lambda c: c.reject_run("HospitalB")),
+            _STOPPED,
+            Fault("run-rejected", _reject, rank=1),
+            Fault("specification-mismatch", fields={"specification": NO_DIGEST}),
+        ],
+    ),
+    "reject_run": (
+        _proposed,
+        [
+            _RUN_UNKNOWN,
+            Fault("organisation-not-named", member=f"{OUTSIDER}/operator"),
+            Fault("already-voted", lambda c: c.approve_run("HospitalB")),
+            _STOPPED,
+            Fault("run-rejected", _reject, rank=1),
+        ],
+    ),
+    "publish_update": (
+        _round_open,
+        [
+            _RUN_UNKNOWN,
+            _STOPPED,
+            *_party("silo"),
+            _NOT_OPEN,
+            _SUPERSEDED,
+            Fault("not-in-cohort", member="the one that was not asked"),
+            Fault("round-closed", lambda c: c.close(), rank=1),
+            Fault("already-published", _publish_first),
+            Fault("base-mismatch", fields={"base": NO_DIGEST}),
+            Fault("artifact-mismatch", fields={"artifact": artifact("HospitalX", "elsewhere")}),
+            Fault("too-many-samples", fields={"num_samples": 1001}),
+        ],
+    ),
+    "close_round": (
+        _round_open,  # nobody has published: too early
+        [
+            _RUN_UNKNOWN,
+            _STOPPED,
+            *_party("aggregator"),
+            _NOT_OPEN,
+            _SUPERSEDED,
+            Fault("round-closed", lambda c: c.close(), rank=1),
+            Fault("too-early"),
+            Fault("updates-changed", fields={"updates": NO_DIGEST}),
+        ],
+    ),
+    "reopen_round": (
+        _round_closed,
+        [
+            _RUN_UNKNOWN,
+            _STOPPED,
+            *_party("aggregator"),
+            _NOT_OPEN,
+            _SUPERSEDED,
+            Fault("global-exists", lambda c: c.publish_global()),
+            Fault("role-not-allowed", member="HospitalA/silo"),
+            Fault("exclusion-unknown", fields={"excluded": [{"member": "HospitalX/silo", "reason": "malformed"}]}),
+        ],
+    ),
+    "publish_global": (
+        _round_closed,
+        [
+            _RUN_UNKNOWN,
+            _STOPPED,
+            *_party("aggregator"),
+            Fault("global-exists", lambda c: c.publish_global("HospitalB/aggregator")),
+            _NOT_OPEN,
+            _SUPERSEDED,
+            Fault("selection-mismatch", fields={"strategy": {"name": "other", "version": 1, "parameters": {}}}),
+            Fault("artifact-mismatch", fields={"artifact": artifact("HospitalX", "elsewhere")}),
+        ],
+    ),
+    "attest_global": (
+        _global_made,
+        [
+            _RUN_UNKNOWN,
+            *_party("verifier"),
+            _UNKNOWN_GLOBAL,
+            Fault("already-attested", lambda c: c.attest_global("HospitalA/verifier", detail="before")),
+            Fault("global-annulled", lambda c: c.attest_global("HospitalB/verifier", "mismatch"), rank=1),
+        ],
+    ),
+    "report_evaluation": (
+        _global_made,
+        [
+            _RUN_UNKNOWN,
+            *_party("silo"),
+            _UNKNOWN_GLOBAL,
+            Fault("already-evaluated", lambda c: c.report_evaluation("HospitalA/silo", num_samples=77)),
+        ],
+    ),
+    "record_access": (
+        _global_made,
+        [
+            _RUN_UNKNOWN,
+            Fault(
+                "artifact-unknown",
+                fields={"artifacts": [GlobalArtifact(kind="global", round=1, attempt=1, sha256=NO_DIGEST)]},
+            ),
+            Fault("access-not-allowed", member=f"{OUTSIDER}/auditor"),
+        ],
+    ),
+    "stop_run": (
+        _round_open,
+        [
+            _RUN_UNKNOWN,
+            Fault("organisation-not-named", member=f"{OUTSIDER}/operator"),
+            _STOPPED,
+            Fault("run-finished", _finish, rank=1),
+            Fault("already-stopped", lambda c: c.stop_run("HospitalB", reason="before")),
+        ],
+    ),
+}
+
+IMPOSSIBLE = {
+    ("approve_run", "already-voted", "run-rejected"),  # the same rejection brings both
+    ("publish_update", "run-stopped", "round-closed"),
+    ("reopen_round", "attempt-superseded", "global-exists"),
+    ("publish_global", "global-exists", "attempt-not-open"),
+    ("publish_global", "global-exists", "attempt-superseded"),
+    ("stop_run", "run-stopped", "run-finished"),
+}
+"""Two faults that cannot both be brought about as they are written here."""
+
+MEMBERS = {
+    "propose_run": "HospitalA/operator",
+    "approve_run": "HospitalB/operator",
+    "reject_run": "HospitalB/operator",
+    "stop_run": "HospitalB/operator",
+    "attest_global": "HospitalA/verifier",
+}
+
+
+def _pairs() -> list[tuple[str, Fault, Fault]]:
+    pairs = []
+    for kind, (_, faults) in SCENARIOS.items():
+        for first, second in itertools.combinations(faults, 2):
+            clash = set(first.fields) & set(second.fields) or (first.member and second.member)
+            if not clash and (kind, first.code, second.code) not in IMPOSSIBLE:
+                pairs.append((kind, first, second))
+    return pairs
+
+
+def _name(value: object) -> str:
+    return value.code if isinstance(value, Fault) else str(value)
+
+
+def _consortium() -> Consortium:
+    return Consortium(silos=5, aggregators=5, verifiers=5)
+
+
+def _request(c: Consortium, kind: str) -> tuple[str, dict[str, Any]]:
+    """Sender and body of a request that is right as things stand."""
+    match kind:
+        case "publish_update":
+            transaction = c.make.publish_update(c.attempt.opening.cohort[0], num_samples=5)
+        case "reopen_round":
+            transaction = c.make.reopen_round(excluded={c.attempt.opening.cohort[0]: "malformed"})
+        case "record_access":
+            transaction = c.make.record_access("HospitalA/auditor", reference_of(c.latest))
+        case "approve_run" | "reject_run" | "stop_run":
+            transaction = getattr(c.make, kind)("HospitalB")
+        case _:
+            transaction = getattr(c.make, kind)(*([MEMBERS[kind]] if kind in MEMBERS else []))
+    return transaction.payload.member, dict(transaction.payload.body)
+
+
+@pytest.mark.parametrize(("kind", "first", "second"), _pairs(), ids=_name)
+def test_of_two_faults_the_one_that_stands_first_in_the_row_is_told(kind: str, first: Fault, second: Fault) -> None:
+    row = TRANSITIONS[kind].refusals
+    assert row.index(first.code) < row.index(second.code), "the scenario lists faults in the row's order"
+    c = _consortium()
+    SCENARIOS[kind][0](c)
+    sender, body = _request(c, kind)
+    asked = c.attempt.opening.cohort if kind == "publish_update" else ()
+    for fault in sorted((first, second), key=lambda fault: fault.rank):
+        if fault.before is not None:
+            fault.before(c)
+        for name, value in plain(fault.fields).items():
+            body[name] = {**body[name], **value} if name == "specification" and isinstance(value, dict) else value
+        sender = fault.member or sender
+    if sender == "the one that was not asked":
+        sender = next(silo for silo in c.layout.silos[:4] if silo not in asked)
+    with c.refused(first.code):
+        c.send(c.make.sign(sender, kind, body))
+
+
+def test_every_row_has_known_codes_each_once_and_none_of_the_common_ones() -> None:
+    for row in TRANSITIONS.values():
+        assert set(row.refusals) <= set(REFUSALS)
+        assert len(set(row.refusals)) == len(row.refusals)
+        # Only who may exclude updates is also a question of the transition itself.
+        assert set(row.refusals) & set(COMMON_REFUSALS) <= {"role-not-allowed"}
+
+
+def test_every_row_says_what_it_does_in_sentences_and_names_known_roles() -> None:
+    for name, row in TRANSITIONS.items():
+        assert row.name == name
+        assert row.does[0].isupper()
+        assert row.does.endswith(".")
+        assert row.roles
+        assert set(row.roles) <= set(ROLES)
+
+
+BODIES: dict[str, Callable[[Consortium], Transaction]] = {
+    "register_organisation": lambda c: c.make.register_organisation("HospitalA"),
+    "revoke_member": lambda c: c.make.revoke_member("HospitalA/silo"),
+    "approve_run": lambda c: c.make.approve_run("HospitalA"),
+    "reject_run": lambda c: c.make.reject_run("HospitalA"),
+    "stop_run": lambda c: c.make.stop_run("HospitalA"),
+    "record_access": lambda c: c.make.record_access(
+        "HospitalA/any", GlobalArtifact(kind="global", round=0, attempt=0, sha256=NO_DIGEST)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TRANSITIONS)
+@pytest.mark.parametrize("role", ROLES)
+def test_only_the_roles_of_a_row_are_let_in(kind: str, role: Role) -> None:
+    c = Consortium(silos=1)
+    made = BODIES[kind](c) if kind in BODIES else getattr(c.make, kind)()
+    body = made.payload.body
+    transaction = c.make.sign("HospitalA/any", kind, body, by=identity("HospitalA/any", role, "by-role"))
+    try:
+        c.send(transaction)
+    except Refusal as refusal:
+        assert (refusal.code == "role-not-allowed") == (role not in TRANSITIONS[kind].roles)  # noqa: PT017
+    else:
+        assert role in TRANSITIONS[kind].roles

@@ -1,0 +1,121 @@
+"""docs/reference/cli.md: made from the command line's own description of itself. Pure."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import typer
+
+from consilo.cli import exits
+from consilo.cli.main import app
+from tools.markdown import code, heading, link, page, paragraph, table
+
+
+def cli_page() -> str:
+    """The whole page."""
+    commands = list(walk(typer.main.get_command(app), "consilo"))
+    runnable = [(path, command) for path, command in commands if not _children(command)]
+    return page(
+        "Command line reference",
+        paragraph(
+            "`consilo` is installed with the library. Errors are told on standard error as `error [code]: sentence.`; "
+            "`--json` prints what a program can read."
+        ),
+        table(
+            ("command", "what it does"),
+            [(link(path, path), _summary(command)) for path, command in runnable],
+        ),
+        heading(2, "Exit codes"),
+        table(("code", "meaning"), _exit_codes()),
+        *(part for path, command in runnable for part in _command(path, command)),
+    )
+
+
+def walk(command: Any, path: str) -> list[tuple[str, Any]]:
+    """A command and all below it, each with the words that call it."""
+    found = [(path, command)]
+    for name, child in _children(command):
+        found += walk(child, f"{path} {name}")
+    return found
+
+
+def _children(command: Any) -> list[tuple[str, Any]]:
+    if not hasattr(command, "list_commands"):
+        return []
+    context = typer.Context(command)
+    found = []
+    for name in command.list_commands(context):
+        try:
+            child = command.get_command(context, name)
+        except ModuleNotFoundError as error:
+            if error.name != f"consilo.cli.{name}":
+                raise
+            continue  # named, but not written yet
+        if child is not None:
+            found.append((name, child))
+    return found
+
+
+def _command(path: str, command: Any) -> list[str]:
+    usage = " ".join([path, *command.collect_usage_pieces(typer.Context(command))])
+    arguments, options = [], []
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            arguments.append((code(parameter.make_metavar(typer.Context(command))), parameter.help or ""))
+        elif not parameter.hidden:
+            options.append((_option(parameter), _default(parameter), parameter.help or ""))
+    return [
+        part
+        for part in (
+            heading(2, path),
+            f"    {usage}",
+            _help(command),
+            table(("argument", "meaning"), arguments),
+            table(("option", "default", "meaning"), options),
+        )
+        if part
+    ]
+
+
+def _option(parameter: Any) -> str:
+    names = ", ".join(code(name) for name in [*parameter.opts, *parameter.secondary_opts])
+    variable = f"<br>{code(str(parameter.envvar))}" if parameter.envvar else ""
+    return names + variable
+
+
+def _default(parameter: Any) -> str:
+    value = parameter.default
+    if parameter.required:
+        return "required"
+    if value is None or callable(value) or (parameter.is_flag and value is False) or parameter.show_default is False:
+        return ""
+    return code(str(value))
+
+
+def _summary(command: Any) -> str:
+    return str(_help(command)).split("\n\n", maxsplit=1)[0]
+
+
+def _help(command: Any) -> str:
+    text = inspect.cleandoc(command.help or "").replace("\f", "").replace("\b\n", "")
+    blocks = []
+    for block in text.split("\n\n"):
+        first, *rest = block.splitlines() or [""]
+        if rest and all(line.startswith(" ") for line in rest):  # an example
+            blocks += [first, "\n".join(f"    {line.strip()}" for line in rest)]
+        else:
+            blocks.append(paragraph(block))
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _exit_codes() -> list[tuple[str, str]]:
+    meanings = {
+        exits.OK: "done",
+        exits.FAILED: "refused or failed",
+        exits.USAGE: "wrong usage",
+        exits.FOUND: "a verification found something wrong, or a ledger lost blocks that it showed before",
+        exits.UNAVAILABLE: "a gateway, a store or a disk is away: the same command may succeed later",
+        exits.INTERRUPTED: "interrupted",
+    }
+    return [(code(str(number)), meaning) for number, meaning in meanings.items()]
