@@ -8,6 +8,10 @@ from typing import Literal
 
 import stamina.instrumentation
 import structlog
+import structlog.tracebacks
+
+# Never the local variables of a frame: among them are signed URLs and tokens.
+_failures = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
 LogFormat = Literal["auto", "json", "text"]
 
@@ -21,9 +25,11 @@ def configure_logs(form: LogFormat = "auto", level: str = "INFO") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if text else structlog.processors.JSONRenderer(ensure_ascii=False)
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if text
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
-    failures: list[structlog.typing.Processor] = [] if text else [structlog.processors.dict_tracebacks]
+    failures: list[structlog.typing.Processor] = [] if text else [_failures]
     structlog.configure(
         processors=[*shared, *failures, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),

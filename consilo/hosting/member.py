@@ -65,7 +65,9 @@ def serve_member(settings: MemberSettings, role: Role, work: Callable[[Party], A
     except IdentityError as error:
         raise CannotStart(str(error)) from None
     if identity.role != role:
-        raise CannotStart(f"{identity.member} has the role {identity.role}; this service needs an identity of the role {role}")
+        raise CannotStart(
+            f"{identity.member} has the role {identity.role}; this service needs an identity of the role {role}"
+        )
     try:
         asyncio.run(_serve(settings, identity, work))
     except ApiError as error:

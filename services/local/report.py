@@ -72,10 +72,10 @@ def summary(report: DemoReport) -> RenderableType:
     figures.add_row("Ledger", f"{report.ledger_height} blocks")
     attested = ", ".join(f"{count} {verdict}" for verdict, count in report.attestations.items())
     figures.add_row("Attestations", attested or "none")
-    steps = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    steps = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
     for step in report.verification:
         mark = "[green]ok[/]" if step.outcome == "ok" else f"[red]{step.outcome}[/]"
-        steps.add_row(f"{step.number}.", step.name, mark, step.detail)
+        steps.add_row(f"{step.number}.", f"{step.name}: {mark}\n[dim]{step.detail}[/]")
     verdict = (
         "[bold green]Everything holds.[/]"
         if report.ok

@@ -47,7 +47,7 @@ class ConsortiumMachine(RuleBasedStateMachine):
         draw = data.draw
         silos = draw(st.integers(2, 4), label="silos")
         organisations = draw(st.integers(1, 3), label="organisations")
-        verifiers = draw(st.integers(0, 3), label="verifiers")
+        verifiers = draw(st.sampled_from([1, 2, 3, 0]), label="verifiers")
         c = Consortium(silos, organisations=min(silos, organisations), aggregators=2, verifiers=verifiers)
         cohort, size = draw(
             st.sampled_from(
@@ -68,16 +68,19 @@ class ConsortiumMachine(RuleBasedStateMachine):
             {"policy": "at_least", "metric": "accuracy", "value": "0.5"},
         ]
         c.propose_run(
-            rounds=draw(st.integers(1, 3), label="rounds"),
+            rounds=draw(st.sampled_from([2, 3, 1]), label="rounds"),
             cohort=cohort,
             threshold=threshold,
             minimum=minimum,
             selection=draw(st.sampled_from(selections), label="selection"),
             approvals_required=draw(st.integers(1, len(c.layout.organisations)), label="approvals"),
             attestations_required=attestations,
-            mismatches_to_annul=draw(st.integers(1, max(1, verifiers + 1 - attestations)), label="mismatches to annul"),
+            mismatches_to_annul=draw(st.sampled_from([1, 1, max(1, verifiers + 1 - attestations)]), label="mismatches"),
         )
         self.c = c
+        for _ in range(draw(st.integers(0, silos + 5), label="honest steps first")):
+            if c.run_state() in {"proposed", "active"}:
+                c.honest_step()
 
     # What members send
 
@@ -104,17 +107,28 @@ class ConsortiumMachine(RuleBasedStateMachine):
         layout = self.c.layout
         return (*layout.aggregators, *layout.silos, *(f"{msp}/operator" for msp in layout.organisations))
 
+    def _wait(self, data: st.DataObject) -> None:
+        """Most of the time until the attempt may be closed, or reopened; else too early."""
+        attempt = self.c.status.attempt
+        if attempt is not None:
+            until = data.draw(st.sampled_from([attempt.closable_from, attempt.reopenable_from, None]), label="until")
+            self.c.clock = max(self.c.clock, until or 0)
+
     def _wrong(self, data: st.DataObject, **lies: st.SearchStrategy[Any]) -> dict[str, Any]:
         """Nothing wrong, most of the time; else one of the fields."""
-        field = data.draw(st.sampled_from(["", "", "", *lies]), label="lie")
+        field = data.draw(st.sampled_from(["", "", "", "", "", *lies]), label="lie")
         return {field: data.draw(lies[field], label=field)} if field else {}
 
+    @precondition(
+        lambda self: len(self.c.status.approvals + self.c.status.rejections) < len(self.c.layout.organisations)
+    )
     @rule(data=st.data())
     def vote(self, data: st.DataObject) -> None:
         msp = data.draw(st.sampled_from(self.c.layout.organisations), label="organisation")
         against = data.draw(st.integers(0, 3), label="against") == 0
         self._send(data, self.c.make.reject_run(msp) if against else self.c.make.approve_run(msp))
 
+    @precondition(lambda self: self.c.run_state() != "finished")
     @rule(data=st.data())
     def publish_global(self, data: st.DataObject) -> None:
         lies = self._wrong(
@@ -127,6 +141,7 @@ class ConsortiumMachine(RuleBasedStateMachine):
         )
         self._send(data, self.c.make.publish_global(self._choose(data, *self.c.layout.aggregators), **lies))
 
+    @precondition(lambda self: self.c.status.attempt)
     @rule(data=st.data())
     def publish_update(self, data: st.DataObject) -> None:
         lies = self._wrong(
@@ -137,36 +152,44 @@ class ConsortiumMachine(RuleBasedStateMachine):
             num_samples=st.sampled_from([0, 1001, 2**40]),
             artifact=st.just(artifact(OUTSIDER, "elsewhere")),
         )
-        accuracy = data.draw(st.sampled_from(["0.9", "0.4", "0.6", None, "nan"]), label="accuracy")
+        accuracy = data.draw(st.sampled_from(["0.9", "0.6", "0.4", "0.4", None, "nan"]), label="accuracy")
         fields = {"metrics": {} if accuracy is None else {"accuracy": accuracy}, **lies}
         fields.setdefault("num_samples", data.draw(st.sampled_from([10, 11, 1000]), label="samples"))
         self._send(data, self.c.make.publish_update(self._choose(data, *self.c.layout.silos), **fields))
 
+    @precondition(lambda self: self.c.status.attempt)
     @rule(data=st.data())
     def close_round(self, data: st.DataObject) -> None:
+        self._wait(data)
         lies = self._wrong(data, round=st.integers(0, 3), attempt=st.integers(0, 4), updates=st.just("0" * 64))
         self._send(data, self.c.make.close_round(self._choose(data, *self._participants()), **lies))
 
+    @precondition(lambda self: self.c.status.attempt)
     @rule(data=st.data())
     def reopen_round(self, data: st.DataObject) -> None:
+        attempt = self.c.status.attempt
+        selected = () if attempt is None or attempt.selection is None else attempt.selection.selected
+        known = sorted({update.member for update in selected}) or self.c.layout.silos
         excluded = data.draw(
-            st.dictionaries(st.sampled_from(self.c.layout.silos), st.sampled_from(REASONS), max_size=2),
-            label="excluded",
+            st.dictionaries(st.sampled_from(known), st.sampled_from(REASONS), max_size=2), label="excluded"
         )
+        if not excluded:
+            self._wait(data)
         lies = self._wrong(data, round=st.integers(0, 3), attempt=st.integers(0, 4))
         self._send(data, self.c.make.reopen_round(self._choose(data, *self._participants()), excluded, **lies))
 
-    @precondition(lambda self: self.c.layout.verifiers)
+    @precondition(lambda self: self.c.layout.verifiers and self.c.status.latest and self.c.status.latest.round)
     @rule(data=st.data())
     def attest(self, data: st.DataObject) -> None:
         models: list[GlobalModel | None] = [None, *(model for model in self.c.all(GlobalModel) if model.round)]
         model = data.draw(st.sampled_from(models), label="model")
-        verdict = data.draw(st.sampled_from(["ok", "ok", "mismatch"]), label="verdict")
+        verdict = data.draw(st.sampled_from(["mismatch", "ok"]), label="verdict")
         lies = self._wrong(data, sha256=st.just("0" * 64), attempt=st.integers(0, 4))
         self._send(
             data, self.c.make.attest_global(self._choose(data, *self.c.layout.verifiers), verdict, model, **lies)
         )
 
+    @precondition(lambda self: self.c.status.latest)
     @rule(data=st.data())
     def evaluate_and_read(self, data: st.DataObject) -> None:
         member = self._choose(data, *self.c.layout.silos)
@@ -176,6 +199,13 @@ class ConsortiumMachine(RuleBasedStateMachine):
             reader = self._choose(data, *self.c.layout.readers, *self.c.layout.verifiers, member)
             record = data.draw(st.sampled_from(records), label="artifact")
             self._send(data, self.c.make.record_access(reader, reference_of(record)))
+
+    @rule(data=st.data())
+    def act_out_of_season(self, data: st.DataObject) -> None:
+        """Whatever the run's state is: before it is active, while attestations are awaited, after its end."""
+        make = self.c.make
+        kinds = [make.publish_update, make.close_round, make.reopen_round, make.publish_global, make.attest_global]
+        self._send(data, data.draw(st.sampled_from(kinds), label="kind")())
 
     @rule(data=st.data())
     def stop(self, data: st.DataObject) -> None:
