@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from consilo.api.errors import AnswerInvalid
+from consilo.api.errors import AnswerInvalid, GatewayRefused, GatewayUnavailable
 from consilo.api.gateway import Gateway
 from consilo.api.heads import HeadMemory, verify_head
 from consilo.api.models import Committed, DownloadRequest, UploadRequest
@@ -138,7 +138,12 @@ class Party:
         self._gateway, self._ledger = gateway, info.ledger
         if not self._registered:
             return
-        signed = await gateway.head()
+        try:
+            signed = await gateway.head()
+        except GatewayRefused as error:
+            if error.code == "organisation-unknown":  # its registration may be on its way
+                raise GatewayUnavailable(error.message, error.code) from None
+            raise
         organisation = await gateway.organisation(organisation_of(signed.signed_by))
         verify_head(signed, tuple(certificate_der(root) for root in organisation.roots))
         seen = self._memory.seen

@@ -61,6 +61,8 @@ class SiloRun:
         status = look.status
         self._silo.board.see(self._run, status.state)
         turn = turn_of(status, self._silo.party.member)
+        if status.state == "proposed" or (status.state == "active" and status.latest is None):
+            self._steps.warm_up()
         try:
             if turn is not None and not self._tries.is_settled(turn.attempt):
                 if seconds := self._tries.seconds_left(turn.attempt):

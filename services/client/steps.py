@@ -124,6 +124,10 @@ class Steps:
         """Whether the global model lies in the work directory."""
         return await asyncio.to_thread(self._files.global_file(model.round, model.artifact.sha256).exists)
 
+    def warm_up(self) -> None:
+        """Start to load the task, for the run is going to need it. Failures are told when it does."""
+        self._trainer.start_loading()
+
     async def rest(self) -> None:
         """Let go of the worker and of all files: the run asks for nothing more."""
         await self._trainer.close()

@@ -52,6 +52,15 @@ class Trainer:
         Raises:
             WorkerError: it cannot be loaded.
         """
+        try:
+            await asyncio.shield(self.start_loading())
+        except WorkerError:
+            self._loading = None
+            await self._worker.close()  # the next one sees what was installed or mended meanwhile
+            raise
+
+    def start_loading(self) -> asyncio.Task[LoadReply]:
+        """Have the task loaded, without waiting for it."""
         if self._loading is None:
             self._loading = asyncio.create_task(
                 self._worker.load(
@@ -62,12 +71,7 @@ class Trainer:
                     tensors=self._specification.tensors,
                 )
             )
-        try:
-            await asyncio.shield(self._loading)
-        except WorkerError:
-            self._loading = None
-            await self._worker.close()  # the next one sees what was installed or mended meanwhile
-            raise
+        return self._loading
 
     async def train(
         self, base: Path, output: Path, context: RoundContext, on_progress: Callable[[Progress], None]

@@ -93,7 +93,9 @@ async def sender_of(request: Request, ledger: LedgerPort, shared: Shared, body: 
     standing = await ledger.query("standing", Certificates(msp=msp, serials=serials))
     assert isinstance(standing, Standing)  # noqa: S101 - the table of queries says so
     organisation = standing.organisation
-    roots = None if organisation is None else [certificate_der(root) for root in organisation.roots]
+    if organisation is None:
+        raise ServiceProblem(401, "organisation-unknown", f"{msp} is not registered on this ledger", retryable=True)
+    roots = [certificate_der(root) for root in organisation.roots]
     query = request.url.query
     return verify_request_token(
         token,
