@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+import textwrap
+from typing import Any, Final
 
 import typer
 
 from consilo.cli import exits
 from consilo.cli.main import app
 from tools.markdown import code, heading, link, page, paragraph, table
+
+_COMMON: Final = ("gateway", "identity", "patience", "state", "as_json")
+_COMMON_TITLE: Final = "Common options"
 
 
 def cli_page() -> str:
@@ -26,6 +30,9 @@ def cli_page() -> str:
             ("command", "what it does"),
             [(link(path, path), _summary(command)) for path, command in runnable],
         ),
+        heading(2, _COMMON_TITLE),
+        paragraph("Of every command that reaches a gateway."),
+        table(("option", "default", "meaning"), _common(runnable)),
         heading(2, "Exit codes"),
         table(("code", "meaning"), _exit_codes()),
         *(part for path, command in runnable for part in _command(path, command)),
@@ -44,26 +51,20 @@ def _children(command: Any) -> list[tuple[str, Any]]:
     if not hasattr(command, "list_commands"):
         return []
     context = typer.Context(command)
-    found = []
-    for name in command.list_commands(context):
-        try:
-            child = command.get_command(context, name)
-        except ModuleNotFoundError as error:
-            if error.name != f"consilo.cli.{name}":
-                raise
-            continue  # named, but not written yet
-        if child is not None:
-            found.append((name, child))
-    return found
+    names = command.list_commands(context)
+    return [(name, child) for name in names if (child := command.get_command(context, name)) is not None]
 
 
 def _command(path: str, command: Any) -> list[str]:
-    usage = " ".join([path, *command.collect_usage_pieces(typer.Context(command))])
+    context = typer.Context(command)
+    pieces = [piece for parameter in command.params for piece in parameter.get_usage_pieces(context)]
+    usage = " ".join([path, "[OPTIONS]", *pieces])
+    reaches_a_gateway = any(parameter.name == "gateway" for parameter in command.params)
     arguments, options = [], []
     for parameter in command.params:
         if parameter.param_type_name == "argument":
-            arguments.append((code(parameter.make_metavar(typer.Context(command))), parameter.help or ""))
-        elif not parameter.hidden:
+            arguments.append((code(parameter.metavar or parameter.name.upper()), parameter.help or ""))
+        elif not parameter.hidden and not (reaches_a_gateway and parameter.name in _COMMON):
             options.append((_option(parameter), _default(parameter), parameter.help or ""))
     return [
         part
@@ -73,9 +74,15 @@ def _command(path: str, command: Any) -> list[str]:
             _help(command),
             table(("argument", "meaning"), arguments),
             table(("option", "default", "meaning"), options),
+            f"And the {link('common options', _COMMON_TITLE)}." if reaches_a_gateway else "",
         )
         if part
     ]
+
+
+def _common(commands: list[tuple[str, Any]]) -> list[tuple[str, str, str]]:
+    found = {parameter.name: parameter for _, command in commands for parameter in command.params}
+    return [(_option(found[name]), _default(found[name]), found[name].help or "") for name in _COMMON if name in found]
 
 
 def _option(parameter: Any) -> str:
@@ -103,7 +110,9 @@ def _help(command: Any) -> str:
     for block in text.split("\n\n"):
         first, *rest = block.splitlines() or [""]
         if rest and all(line.startswith(" ") for line in rest):  # an example
-            blocks += [first, "\n".join(f"    {line.strip()}" for line in rest)]
+            blocks += [first, textwrap.indent(textwrap.dedent("\n".join(rest)), "    ")]
+        elif block.startswith("1. "):
+            blocks.append(block)
         else:
             blocks.append(paragraph(block))
     return "\n\n".join(block for block in blocks if block)

@@ -26,7 +26,7 @@ from services.ledger.app import create_app
 from services.ledger.port import Ledger
 from services.ledger.problems import _STATUS as REFUSAL_STATUS
 from services.ledger.requests import sender_of
-from services.ledger.settings import EmbeddedSettings, LedgerSettings, StoreAccess
+from services.ledger.settings import EmbeddedSettings, LedgerSettings, LocalStoreAccess
 from services.store.wire import Problem as StoreProblem
 from tools.markdown import bullets, code, codes, doc, heading, link, page, paragraph, prose, table
 from tools.model_fields import fields_of
@@ -48,7 +48,7 @@ def application() -> FastAPI:
     settings = LedgerSettings(
         identity=nowhere,
         embedded=EmbeddedSettings(file=nowhere, genesis_file=None),
-        store=StoreAccess(url="http://127.0.0.1:1", secret_file=nowhere),
+        store=LocalStoreAccess(url="http://127.0.0.1:1", secret_file=nowhere),
     )
     store = LocalObjectStore("http://127.0.0.1:1", SigningSecrets([b"0" * 32]))
     return create_app(settings, identity=identity, store=store, open_ledger=never)

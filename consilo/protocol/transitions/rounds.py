@@ -191,7 +191,7 @@ def _check_artifact(call: Call[PublishUpdate] | Call[PublishGlobal], run: Run, a
 
 
 def _check_exclusions(call: Call[ReopenRound], selection: Selection | None, is_aggregator: bool) -> None:
-    # Nobody may read an update before it is selected, so nobody can say earlier that it is unusable.
+    # An aggregator may not read an update before it is selected, so it cannot say earlier that it is unusable.
     if not is_aggregator:
         raise Refusal("role-not-allowed", "only an aggregator may exclude updates")
     if selection is None:

@@ -21,6 +21,9 @@ def propose_run(call: Call[ProposeRun]) -> None:
         raise Refusal("rules-unknown", f"this ledger knows version {RULES_VERSION} of the rules")
     if call.msp not in body.specification.organisations:
         raise Refusal("organisation-not-named", f"the specification does not name {call.msp}, which proposes it")
+    if body.specification.initial.organisation != call.msp:
+        # Else a proposer could name any object of another's store, and let its own members read it as global 0.
+        raise Refusal("artifact-mismatch", f"the initial artifact must lie in the store of {call.msp}")
     if call.draft.get(keys.run(body.run, "proposal")) is not None:
         raise Refusal("run-exists", f"the name {body.run} belongs to another run")
     proposal = Proposal(run=body.run, specification=body.specification, proposed_by=call.member, proposed_at=call.time)

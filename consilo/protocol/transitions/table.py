@@ -86,7 +86,7 @@ _ROWS: tuple[Transition, ...] = (
         bodies.ProposeRun,
         ("operator",),
         "Records a run's specification; counts as the approval of the proposer's organisation.",
-        ("rules-unknown", "organisation-not-named", "run-exists"),
+        ("rules-unknown", "organisation-not-named", "artifact-mismatch", "run-exists"),
         ("run-activated",),
         runs.propose_run,
     ),

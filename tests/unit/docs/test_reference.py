@@ -100,7 +100,7 @@ def test_no_page_holds_a_path_or_an_address_of_the_machine_that_made_it(name: st
 # -- The protocol ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transition", TRANSITIONS.values(), ids=str)
+@pytest.mark.parametrize("transition", [TRANSITIONS[name] for name in sorted(TRANSITIONS)], ids=sorted(TRANSITIONS))
 def test_every_transaction_is_described_with_its_body_and_its_refusals_in_order(transition: Transition) -> None:
     text = words(section(page("protocol.md"), transition.name))
     assert words(transition.does) in text
