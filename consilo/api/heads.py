@@ -95,17 +95,17 @@ class HeadMemory:
         if self._path is not None:
             _replace(self._path, _Seen(head=head).encode())
 
-    def require(self, head: Head, hash_at_seen: str | None) -> None:
+    def require(self, head: Head, seen: Head | None, hash_at_seen: str | None) -> None:
         """At the start of a connection: the ledger must still have the block that was seen.
 
         Args:
             head: what the ledger shows now.
+            seen: what this memory held before the ledger was asked; by now it may hold a newer one, from another task.
             hash_at_seen: the hash that it gives for the height of `seen`; None when it has no such block.
 
         Raises:
             LedgerRolledBack: it has not.
         """
-        seen = self._seen
         if seen is not None and (head.height < seen.height or hash_at_seen != seen.hash):
             raise LedgerRolledBack(
                 f"ledger {seen.ledger} showed block {seen.height} with hash {seen.hash} and does not have it now: "

@@ -138,6 +138,7 @@ class Party:
         self._gateway, self._ledger = gateway, info.ledger
         if not self._registered:
             return
+        seen = self._memory.seen
         try:
             signed = await gateway.head()
         except GatewayRefused as error:
@@ -146,8 +147,7 @@ class Party:
             raise
         organisation = await gateway.organisation(organisation_of(signed.signed_by))
         verify_head(signed, tuple(certificate_der(root) for root in organisation.roots))
-        seen = self._memory.seen
-        self._memory.require(signed.head, None if seen is None else await gateway.hash_at(seen.height))
+        self._memory.require(signed.head, seen, None if seen is None else await gateway.hash_at(seen.height))
 
     def _gateway_at(self, url: str, audience: str) -> Gateway:
         return Gateway(url, audience=audience, identity=self.identity, http=self._http, settings=self.settings)

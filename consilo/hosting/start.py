@@ -53,7 +53,8 @@ def run_service(settings_type: type[S], serve: Callable[[S], None], arguments: l
         serve(settings)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
-            name = "__".join(str(part) for part in problem["loc"])
+            # Without what only tells which member of a union was meant, e.g. `kind=s3`.
+            name = "__".join(str(part) for part in problem["loc"] if "=" not in str(part))
             log.critical("cannot start: a setting is wrong", setting=f"{prefix}{name.upper()}", reason=problem["msg"])
         return 2
     except (CannotStart, SettingsError) as error:

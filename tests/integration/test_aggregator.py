@@ -22,6 +22,8 @@ def aggregator(consortium: Consortium) -> Iterator[Service]:
     """Works for every run that names it."""
     with consortium.service("aggregator", "HospitalA/aggregator") as service:
         yield service
+        assert "signature=" not in service.log(), "a signed URL is a capability"
+        assert not service.events("failed")
 
 
 async def test_a_run_of_several_rounds_makes_the_weighted_mean_of_each(
@@ -36,7 +38,6 @@ async def test_a_run_of_several_rounds_makes_the_weighted_mean_of_each(
             assert model.published_by == "HospitalA/aggregator"
             np.testing.assert_array_equal(await trial.fetch(model), trial.average(SILOS))
         assert (await trial.status()).state == "finished"
-    assert "signature=" not in aggregator.log()
     aggregated = aggregator.events("updates aggregated")[-1]
     assert (aggregated["run"], aggregated["round"], aggregated["attempt"]) == (trial.run, 2, 1)
     assert aggregated["bytes_read"] == 3 * trial.specification.tensors.artifact_bytes

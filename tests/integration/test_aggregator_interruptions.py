@@ -52,12 +52,13 @@ async def globals_of(trial: Trial) -> list[GlobalModel]:
 
 async def test_killed_at_random_and_started_again_it_makes_the_same_run(consortium: Consortium, tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(2**32)
-    chooser, kills, rounds = random.Random(seed), 0, 6
+    chooser, kills, rounds = random.Random(seed), 0, 4
     async with started(consortium, tmp_path, elements=500_000, rounds=rounds, aggregators=[MEMBER]) as trial:
         silos = asyncio.create_task(train_rounds(trial, rounds))
         while not silos.done():
-            async with running(consortium, MEMBER) as aggregator:
-                await asyncio.wait({silos}, timeout=chooser.uniform(0, 0.3))
+            async with running(consortium, MEMBER, runs=[trial.run]) as aggregator:
+                # Longer and longer, so that it comes to an end on a slow machine too.
+                await asyncio.wait({silos}, timeout=chooser.uniform(0, 0.2 + 0.1 * kills))
                 aggregator.kill()
                 kills += 1
         expected = await silos
