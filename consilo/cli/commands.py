@@ -23,7 +23,7 @@ from consilo.api.errors import ApiError, GatewayUnavailable, LedgerRolledBack
 from consilo.api.patience import is_away
 from consilo.api.transfer_errors import TransferError
 from consilo.cli.exits import FAILED, FOUND, INTERRUPTED, UNAVAILABLE, CliError
-from consilo.cli.logs import configure_logs
+from consilo.cli.logs import command_logs
 from consilo.cli.output import printable
 from consilo.cli.session import DEFAULT_PATIENCE_SECONDS, Session
 from consilo.embedded.errors import EmbeddedLedgerError, LedgerCorrupt, LedgerUnavailable
@@ -33,6 +33,13 @@ from consilo.protocol.refusals import InvalidInput, Refusal
 from consilo.training.errors import WorkerError
 
 P = ParamSpec("P")
+
+
+def group(summary: str) -> typer.Typer:
+    """A group of commands, in the one style that all have."""
+    return typer.Typer(
+        help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
 
 
 def _common(
@@ -82,8 +89,7 @@ def _command(function: Callable[Concatenate[Session, P], None], common: Any) -> 
 
     def command(**values: Any) -> None:
         session = Session(**{name: values.pop(name) for name in common})
-        with reported():
-            configure_logs()
+        with reported(), command_logs():
             function(session, **values)  # type: ignore[call-arg]
 
     command.__name__, command.__doc__ = function.__name__, _help(inspect.getdoc(function) or "")

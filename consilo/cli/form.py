@@ -251,7 +251,10 @@ def _cohort_size(cohort: dict[str, Any], silos: int) -> int:
         case "count":
             return min(int(cohort["count"]), silos)
         case "fraction":
-            return FractionCohort.model_validate(cohort).size(silos)
+            try:
+                return FractionCohort.model_validate(cohort).size(silos)
+            except ValidationError as error:
+                raise _invalid(error, "cohort") from None
         case _:
             return silos
 
@@ -268,8 +271,8 @@ def _sorted(values: list[str]) -> tuple[str, ...]:
     return tuple(sorted(set(values)))
 
 
-def _invalid(error: ValidationError) -> CliError:
+def _invalid(error: ValidationError, *within: str) -> CliError:
     first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = ".".join(str(part) for part in (*within, *first["loc"]))
     message = first["msg"].removeprefix("Value error, ")
     return CliError("form-invalid", f"{place}: {message}" if place else message, exit_code=USAGE)

@@ -5,11 +5,8 @@ A failure is one sentence with its code on standard error, and exit status 1; wr
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +14,9 @@ from typing import Annotated, Final
 
 import typer
 
+from consilo.cli.commands import group, local
+from consilo.cli.output import print_json, print_lines
+from consilo.cli.session import Session
 from consilo.identity import files
 from consilo.identity.authority import (
     AUTHORITY_VALIDITY_DAYS,
@@ -25,13 +25,13 @@ from consilo.identity.authority import (
     Authority,
     record_issued,
 )
-from consilo.identity.errors import IdentityError, IdentityFileError
+from consilo.identity.errors import IdentityFileError
 from consilo.protocol.certificates import CertificateError, MemberCertificate, read_certificate, roots_digest
 from consilo.protocol.values import MSP_PATTERN, NAME_PATTERN, Role
 
 _MILLISECONDS_PER_DAY: Final = 24 * 60 * 60 * 1000
 
-app = typer.Typer(name="identity", help="Identities: an organisation's CA and its members.", no_args_is_help=True)
+app = group("Identities: an organisation's CA and its members.")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ _name = _Matches(NAME_PATTERN, "lower-case letters, digits and inner hyphens, at
 
 
 @app.command()
+@local
 def init(
+    session: Session,
     msp: Annotated[str, typer.Option(help="MSP id of the organisation, e.g. HospitalA.", callback=_msp)],
     directory: Annotated[Path, typer.Option(help="Where the CA's key and certificate go.")],
     days: Annotated[
@@ -58,16 +60,20 @@ def init(
     ] = AUTHORITY_VALIDITY_DAYS,
 ) -> None:
     """Make an organisation's CA: `ca.key`, to be kept offline, and `ca.pem`, to be registered on the ledger."""
-    with _reported():
-        authority = Authority.create(msp, now=_now(), validity_days=days)
-        authority.save(directory)
-    typer.echo(f"Made the CA of {msp} in {directory}.")
-    typer.echo(f"roots digest  {roots_digest(authority.roots)}")
-    typer.echo(f"Keep {directory / files.AUTHORITY_KEY} secret: whoever has it can act as any member of {msp}.")
+    authority = Authority.create(msp, now=_now(), validity_days=days)
+    authority.save(directory)
+    roots = roots_digest(authority.roots)
+    if session.as_json:
+        print_json({"msp": msp, "directory": str(directory), "roots_digest": roots})
+        return
+    print_lines(f"Made the CA of {msp} in {directory}.", f"roots digest  {roots}")
+    print_lines(f"Keep {directory / files.AUTHORITY_KEY} secret: whoever has it can act as any member of {msp}.")
 
 
 @app.command()
+@local
 def issue(
+    session: Session,
     role: Annotated[Role, typer.Option(help="What the member may do.")],
     name: Annotated[str, typer.Option(help="Name of the member, e.g. silo-1.", callback=_name)],
     directory: Annotated[Path, typer.Option(help="The CA's directory, made by `consilo identity init`.")],
@@ -77,32 +83,33 @@ def issue(
     ] = MEMBER_VALIDITY_DAYS,
 ) -> None:
     """Issue a member's identity: `key.pem` and `certificate.pem`."""
-    with _reported():
-        identity = Authority.load(directory).issue(role, name, now=_now(), validity_days=days)
-        identity.save(output)
-        record = record_issued(directory, identity)
-    typer.echo(f"Issued {identity.member} ({role}) in {output}; a copy of its certificate is {record}.")
-    typer.echo(f"serial  {identity.certificate.serial}")
+    identity = Authority.load(directory).issue(role, name, now=_now(), validity_days=days)
+    identity.save(output)
+    record = record_issued(directory, identity)
+    if session.as_json:
+        print_json({**_describe(identity.certificate, _now()), "directory": str(output), "record": str(record)})
+        return
+    print_lines(f"Issued {identity.member} ({role}) in {output}; a copy of its certificate is {record}.")
+    print_lines(f"serial  {identity.certificate.serial}")
 
 
 @app.command()
+@local
 def show(
+    session: Session,
     directory: Annotated[Path, typer.Argument(help="The member's directory; its key is not read.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show who a member is, and for how long."""
-    with _reported():
-        path = directory / files.MEMBER_CERTIFICATES
-        try:
-            certificate = read_certificate(files.read_certificates(path)[0])
-        except CertificateError as error:
-            raise IdentityFileError("identity-malformed", f"{path}: {error.message}") from error
+    path = directory / files.MEMBER_CERTIFICATES
+    try:
+        certificate = read_certificate(files.read_certificates(path)[0])
+    except CertificateError as error:
+        raise IdentityFileError("identity-malformed", f"{path}: {error.message}") from error
     description = _describe(certificate, _now())
-    if as_json:
-        typer.echo(json.dumps(description, indent=2))
+    if session.as_json:
+        print_json(description)
     else:
-        for key, value in description.items():
-            typer.echo(f"{key.replace('_', ' '):<12}  {value}")
+        print_lines(*(f"{key.replace('_', ' '):<12}  {value}" for key, value in description.items()))
 
 
 def _describe(certificate: MemberCertificate, now: int) -> dict[str, str | int]:
@@ -130,12 +137,3 @@ def _iso(milliseconds: int) -> str:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    try:
-        yield
-    except IdentityError as error:
-        typer.echo(f"error [{error.code}]: {error.message}.", err=True)
-        raise typer.Exit(1) from None

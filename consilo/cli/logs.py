@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import stamina.instrumentation
 import structlog
@@ -14,8 +16,10 @@ import structlog
 from consilo.cli.output import printable
 
 
-def configure_logs() -> None:
-    """Set up structlog for one command."""
+@contextmanager
+def command_logs() -> Iterator[None]:
+    """Set up structlog for one command, and put it back as it was afterwards."""
+    before = structlog.get_config()
     structlog.configure(
         processors=[structlog.processors.add_log_level, _line],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
@@ -24,6 +28,10 @@ def configure_logs() -> None:
     )
     # Retries are told where they are decided (consilo.api.patience).
     stamina.instrumentation.set_on_retry_hooks([])
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def _line(_: object, __: str, event: structlog.typing.EventDict) -> str:

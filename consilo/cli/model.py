@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from consilo.api.party import Party
-from consilo.cli.commands import connected
+from consilo.cli.commands import connected, group
 from consilo.cli.exits import CliError
 from consilo.cli.output import moment, print_json, print_lines, print_table, size
 from consilo.cli.records import state_of
@@ -19,7 +19,7 @@ from consilo.protocol.records import Attestation, GlobalModel
 from consilo.protocol.rounds import is_annulled
 from consilo.protocol.state import DictState
 
-app = typer.Typer(help="Global models of a run: list, get.", no_args_is_help=True, rich_markup_mode=None)
+app = group("Global models of a run: list, get.")
 
 RunName = Annotated[str, typer.Argument(help="Name of the run.", metavar="RUN", show_default=False)]
 
@@ -27,7 +27,7 @@ RunName = Annotated[str, typer.Argument(help="Name of the run.", metavar="RUN", 
 @app.command("list")
 @connected
 def list_models(session: Session, run: RunName) -> None:
-    """List the global models of a run: also those that verifiers have annulled.
+    """List the global models of a run, annulled ones too.
 
     Example:
       consilo model list digits-1

@@ -11,7 +11,7 @@ import typer
 from consilo.api.errors import GatewayRefused
 from consilo.api.party import Party
 from consilo.cli.asking import confirm
-from consilo.cli.commands import connected
+from consilo.cli.commands import connected, group
 from consilo.cli.exits import USAGE, CliError
 from consilo.cli.output import moment, print_json, print_lines, print_table, short
 from consilo.cli.roots import read_roots
@@ -21,9 +21,7 @@ from consilo.protocol.certificates import roots_digest
 from consilo.protocol.records import Organisation
 from consilo.protocol.transaction import certificate_der
 
-app = typer.Typer(
-    help="Organisations: list, register, revoke a certificate.", no_args_is_help=True, rich_markup_mode=None
-)
+app = group("Organisations: list, register, revoke a certificate.")
 
 _UNKNOWN = frozenset({"organisation-unknown", "token-untrusted"})
 
@@ -31,7 +29,7 @@ _UNKNOWN = frozenset({"organisation-unknown", "token-untrusted"})
 @app.command("list")
 @connected
 def list_organisations(session: Session) -> None:
-    """List the organisations on the ledger, each as its latest registration says."""
+    """List the organisations on the ledger."""
     found = session.call(lambda party: party.gateway.organisations())
     if session.as_json:
         print_json([_as_json(organisation) for organisation in found])
@@ -59,9 +57,9 @@ def register(
         typer.Option(help="Host of a store of the organisation, `name:port` (may be repeated).", show_default=False),
     ] = None,
 ) -> None:
-    """Register your organisation, or the next version of it, as its operator.
+    """Register your organisation, or its next version.
 
-    On an embedded ledger the first registration must bring the roots that the genesis names.
+    As its operator. On an embedded ledger the first registration must bring the roots that the genesis names.
 
     Example:
       consilo organisation register --ca hospital-a-ca --url http://127.0.0.1:8080 --store 127.0.0.1:8090
@@ -69,16 +67,17 @@ def register(
     roots = tuple(base64.b64encode(root).decode() for root in read_roots(ca))
     msp = session.member.msp
 
+    wanted = _registration_body(1, roots, url, tuple(store or ()))
+
     async def publish(party: Party) -> tuple[int, bool]:
         current = await _registration(party, msp)
-        version = 1 if current is None else current.version + 1
-        body = _registration_body(version, roots, url, tuple(store or ()))
-        if current is not None and _registration_body(
-            current.version, current.roots, current.gateway, current.stores
-        ) == (_registration_body(current.version, roots, url, tuple(store or ()))):
+        if current is None:
+            await party.metadata_publish(wanted)
+            return 1, False
+        if (current.roots, current.gateway, current.stores) == (wanted.roots, wanted.gateway, wanted.stores):
             return current.version, True
-        await party.metadata_publish(body)
-        return version, False
+        await party.metadata_publish(wanted.model_copy(update={"version": current.version + 1}))
+        return current.version + 1, False
 
     version, unchanged = session.call(publish, registered=False)
     if session.as_json:
@@ -100,7 +99,9 @@ def revoke(
     reason: Annotated[str, typer.Option(help="Why, for others to read.", show_default=False)],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Revoke a certificate of your organisation, as its operator. It cannot be undone.
+    """Revoke a certificate of your organisation.
+
+    As its operator; it cannot be undone.
 
     Example:
       consilo organisation revoke 3fa0c1 --reason "the laptop was lost" --yes

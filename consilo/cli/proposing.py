@@ -48,9 +48,9 @@ def propose(
         bool, typer.Option("--dry-run", help="Show the specification; upload and propose nothing.")
     ] = False,
 ) -> None:
-    """Propose a run, as an operator. It counts as the approval of your organisation.
+    """Propose a run, as an operator.
 
-    The least that the file must hold:
+    It counts as the approval of your organisation. The least that the file must hold:
 
     Example:
       rounds = 10

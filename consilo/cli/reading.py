@@ -12,19 +12,10 @@ from rich.live import Live
 from consilo.api.party import Party
 from consilo.api.watch import watch
 from consilo.cli.commands import connected
+from consilo.cli.displays import attempt_table, progress_facts, round_line, round_table, run_view
 from consilo.cli.exits import FAILED
 from consilo.cli.output import console, print_facts, print_json, print_json_line, print_lines, print_table
-from consilo.cli.rounds import (
-    Results,
-    attempt_table,
-    progress_facts,
-    results_of,
-    round_as_json,
-    round_line,
-    round_table,
-    run_view,
-    status_as_json,
-)
+from consilo.cli.rounds import Results, results_of, round_as_json, status_as_json
 from consilo.cli.session import Session
 from consilo.cli.words import decisions_in_words, specification_in_words
 from consilo.protocol.views import RunStatus
@@ -82,9 +73,9 @@ def show(
         int | None, typer.Option("--round", help="Show this round only.", min=0, show_default=False)
     ] = None,
 ) -> None:
-    """Show a run: what was agreed, where it stands, its current attempt; or one of its rounds.
+    """Show a run, or one of its rounds.
 
-    Round r trains on global r; what comes of it is global r + 1.
+    Of a run: what was agreed, where it stands, its current attempt. Round r trains on global r and makes global r + 1.
 
     Example:
       consilo run show digits-1 --round 3
@@ -120,10 +111,11 @@ def watch_run(
     session: Session,
     run: Annotated[str, typer.Argument(help="Name of the run.", metavar="RUN", show_default=False)],
 ) -> None:
-    """Follow a run until it is over: its rounds, each silo, what was selected, how the models do.
+    """Follow a run until it is over.
 
-    Ends with exit code 0 when the run has finished, 1 when it was stopped or rejected. With --json, prints a line of
-    JSON for each change. Interrupt it at any time: the run goes on.
+    Shows its rounds, what each silo does, what was selected, how the models do. Exit code 0 when the run has finished,
+    1 when it was stopped or rejected. With --json, prints a line of JSON for each change. Interrupt it at any time: the
+    run goes on.
 
     Example:
       consilo run watch digits-1
@@ -150,7 +142,7 @@ async def _follow(party: Party, run: str, *, as_json: bool) -> str:
                 if as_json:
                     print_json_line(_change(status, results, None if event is None else event.model_dump(mode="json")))
                 elif live is not None:
-                    live.update(run_view(status, results), refresh=True)
+                    live.update(run_view(status, results.latest), refresh=True)
                 if status.state in _OVER:
                     return status.state
     raise AssertionError("an event stream does not end")

@@ -8,9 +8,10 @@ import typer
 
 from consilo.api.party import Party
 from consilo.cli.asking import confirm
-from consilo.cli.commands import connected
+from consilo.cli.commands import connected, group
 from consilo.cli.exits import CliError
 from consilo.cli.output import print_facts, print_json, print_lines
+from consilo.cli.proposing import propose
 from consilo.cli.reading import list_runs, show, watch_run
 from consilo.cli.session import Session
 from consilo.cli.words import decisions_in_words, specification_in_words
@@ -18,11 +19,13 @@ from consilo.protocol.bodies import ApproveRun, RejectRun, StopRun
 from consilo.protocol.model import Record
 from consilo.protocol.views import RunStatus
 
-app = typer.Typer(help="Runs: propose, approve, list, show, watch, stop.", no_args_is_help=True, rich_markup_mode=None)
+app = group("Runs: propose, approve, list, show, watch, stop.")
 
 RunName = Annotated[str, typer.Argument(help="Name of the run.", metavar="RUN", show_default=False)]
 Reason = Annotated[str, typer.Option(help="Why, for others to read.", show_default=False)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+app.command()(propose)
 
 
 @app.command()
@@ -36,9 +39,9 @@ def approve(
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """Show a run's specification in words, ask, and approve it for your organisation, as its operator.
+    """Approve a run for your organisation, as its operator.
 
-    What is approved is what was shown: its digest is part of what you sign.
+    Shows the specification in words, and asks. What is approved is what was shown: its digest is part of what you sign.
 
     Example:
       consilo run approve digits-1
@@ -78,7 +81,7 @@ def reject(session: Session, run: RunName, reason: Reason) -> None:
 @app.command()
 @connected
 def stop(session: Session, run: RunName, reason: Reason, yes: Yes = False) -> None:
-    """Say for your organisation, as its operator, that a run is to end.
+    """Ask for a run to end, for your organisation, as its operator.
 
     It ends at the word of the proposer's organisation, or of as many as had to approve. What exists can still be read.
 

@@ -7,13 +7,13 @@ from typing import Annotated, Final
 
 import typer
 
-from consilo.cli.commands import local
+from consilo.cli.commands import group, local
 from consilo.cli.exits import FAILED, USAGE, CliError
 from consilo.cli.output import print_json, print_lines
 from consilo.cli.session import Session
 from consilo.training.check import DEFAULT_STOP_WITHIN_SECONDS, Finding, check_task
 
-app = typer.Typer(help="Tasks: try one out before it joins a run.", no_args_is_help=True, rich_markup_mode=None)
+app = group("Tasks: try one out before it joins a run.")
 
 _LITERALS: Final = frozenset({"true", "false", "null"})
 
@@ -42,7 +42,9 @@ def check(
         float, typer.Option(help="Seconds within which a training that is cancelled must stop.", min=0.1)
     ] = DEFAULT_STOP_WITHIN_SECONDS,
 ) -> None:
-    """Run a task once, alone, and say in words what is wrong with it. It trains three times.
+    """Run a task alone, and say what is wrong with it.
+
+    It trains three times.
 
     A value that starts with { or [, or is true, false or null, is read as JSON; any other is text, also a number.
 

@@ -25,6 +25,7 @@ from consilo.protocol.canonical import canonical, digest
 from consilo.protocol.errors import ProtocolError
 from consilo.protocol.transaction import certificate_der
 from consilo.protocol.transitions.table import TRANSITIONS
+from consilo.protocol.values import organisation_of
 from consilo.verification.findings import Finding
 from consilo.verification.replay import Replay, replay
 from consilo.verification.steps import Step
@@ -96,7 +97,13 @@ class LedgerReplay:
         )
 
 
-async def replay_ledger(party: Party, *, seen: Head | None = None, on_block: OnBlock | None = None) -> LedgerReplay:
+async def replay_ledger(
+    party: Party,
+    *,
+    seen: Head | None = None,
+    on_block: OnBlock | None = None,
+    on_hash: Callable[[str], None] | None = None,
+) -> LedgerReplay:
     """Replay the ledger of a member's gateway.
 
     Memory: the state, and a page of blocks.
@@ -105,12 +112,13 @@ async def replay_ledger(party: Party, *, seen: Head | None = None, on_block: OnB
         party: a connected member.
         seen: a head that this ledger showed before.
         on_block: hears how far it is.
+        on_hash: is told the hash of each block, in another thread.
 
     Raises:
         ApiError: the gateway cannot be read.
     """
     signed = await party.gateway.head()
-    blocks = _Blocks(party, signed.head.height, seen, on_block)
+    blocks = _Blocks(party, signed.head.height, seen, on_block, on_hash)
     head = positions.Head(signed.head.ledger, signed.head.height, signed.head.hash)
     try:
         result = await in_own_thread(
@@ -120,18 +128,18 @@ async def replay_ledger(party: Party, *, seen: Head | None = None, on_block: OnB
         blocks.abandon()
         raise
     failed = _failed_step(result, blocks)
-    if failed is None and (finding := _wrong_head(party, result, signed, seen, blocks)) is not None:
+    if failed is None and (finding := _wrong_head(result, signed, seen, blocks)) is not None:
         result.findings.append(finding)
         failed = 1
     return LedgerReplay(result, signed, seen, failed)
 
 
-def _wrong_head(party: Party, result: Replay, signed: SignedHead, seen: Head | None, blocks: _Blocks) -> Finding | None:
+def _wrong_head(result: Replay, signed: SignedHead, seen: Head | None, blocks: _Blocks) -> Finding | None:
     """What is wrong with the heads, after all blocks were found to hold."""
-    gateway = current_organisation(result.state, party.gateway.audience)
+    gateway = current_organisation(result.state, organisation_of(signed.signed_by))
     try:
         if gateway is None:
-            raise AnswerInvalid(f"the ledger does not know {party.gateway.audience}, whose gateway this is")
+            raise AnswerInvalid(f"the ledger does not know {signed.signed_by}, whose head this is")
         verify_head(signed, tuple(certificate_der(root) for root in gateway.roots))
     except AnswerInvalid as error:
         return Finding("head", None, error.message)
@@ -160,11 +168,19 @@ def _failed_step(result: Replay, blocks: _Blocks) -> int | None:
 class _Blocks:
     """A gateway's blocks, page by page, for a thread; the next page is fetched while one is replayed."""
 
-    def __init__(self, party: Party, height: int, seen: Head | None, on_block: OnBlock | None) -> None:
+    def __init__(
+        self,
+        party: Party,
+        height: int,
+        seen: Head | None,
+        on_block: OnBlock | None,
+        on_hash: Callable[[str], None] | None,
+    ) -> None:
         self._party = party
         self._height = height
         self._seen = seen
         self._on_block = on_block
+        self._on_hash = on_hash
         self._loop = asyncio.get_running_loop()
         self._abandoned = threading.Event()
         self._applied = 0
@@ -182,8 +198,11 @@ class _Blocks:
             for block in blocks[: self._height + 1 - start]:
                 if self._abandoned.is_set():
                     raise _Abandoned
+                hash_ = digest(block)
                 if self._seen is not None and start == self._seen.height:
-                    self.seen_hash = digest(block)
+                    self.seen_hash = hash_
+                if self._on_hash is not None:
+                    self._on_hash(hash_)
                 self._current = block
                 yield block
                 start += 1

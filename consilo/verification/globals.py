@@ -6,9 +6,8 @@ Steps 4 and 5 of a verification (`consilo.verification.verify`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-from consilo.aggregation import AggregationError, InputsRefused, ResultNotFinite
+from consilo.aggregation import AggregationError
 from consilo.api.party import Party
 from consilo.protocol import keys
 from consilo.protocol.access import may_read, policy_names, reference_of
@@ -16,9 +15,10 @@ from consilo.protocol.records import GlobalModel, SelectedUpdate, Update
 from consilo.protocol.specification import Specification
 from consilo.protocol.state import State, read
 from consilo.protocol.values import organisation_of
-from consilo.verification.recompute import RecomputeSettings, recompute
+from consilo.verification.recompute import RecomputeSettings
 from consilo.verification.steps import GRAVEST_FIRST, CheckedGlobal, Outcome, Reason, Step
 from consilo.verification.stored import Stored, check_stored
+from consilo.verification.verdicts import Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Examination:
     Attributes:
         checked: for the report.
         inputs_checked: inputs whose digest was found right.
-        verdict: of the recomputation, or None when there was none.
+        verdict: of the recomputation; without a word when there was none.
         inputs_step: this global's part of step 4.
         globals_step: this global's part of step 5.
     """
 
     checked: CheckedGlobal
     inputs_checked: int
-    verdict: Literal["ok", "mismatch"] | None
+    verdict: Verdict
     inputs_step: Step
     globals_step: Step
 
@@ -102,7 +102,7 @@ async def examine(
     updates_expired = retention is not None and model.round - 1 + retention <= latest
     model_expired = retention is not None and model.round + retention <= latest
 
-    good, recomputed, verdict = 0, None, None
+    good, verdict = 0, Verdict(None, "there is nothing to recompute")
     if model.inputs:
         unreadable = [each.member for each in model.inputs if not _may_read(party, state, specification, model, each)]
         if unreadable:
@@ -111,12 +111,14 @@ async def examine(
             inputs.missed.append(("not-allowed", f"{name}: {party.member} may not read the updates of {who}"))
             models.missed.append(("not-allowed", f"{name} was not recomputed: its inputs may not be read"))
         else:
-            recomputed, verdict = await _recompute(party, specification, model, models, settings)
+            verdict = await _judge(party, specification, model, models, settings)
             good = len(model.inputs)
-            if verdict is None:  # some input cannot be used: find out which, and why
-                good = await _check_each(party, state, model, inputs, (), expired=updates_expired)
-                if not models.wrong and not models.missed:
-                    models.missed.append(_because(inputs, name))
+            if verdict.recomputed is None:  # some input cannot be used: find out which, and why
+                good = await _check_each(party, state, model, inputs, [], expired=updates_expired)
+                if good == len(model.inputs) and verdict.only_unavailable:  # what was away is there again
+                    verdict = await _judge(party, specification, model, models, settings)
+                if verdict.word is None and not models.missed:
+                    _explain(name, verdict, inputs, models)
 
     stored = await check_stored(party, model.run, reference_of(model), model.artifact)
     is_right = models.note(f"{name} in the store", stored, expired=model_expired)
@@ -126,44 +128,42 @@ async def examine(
         attempt=model.attempt,
         sha256=model.artifact.sha256,
         inputs=len(model.inputs),
-        recomputed=recomputed,
+        recomputed=verdict.recomputed,
         stored=is_right if known else None,
     )
     return Examination(checked, good, verdict, inputs.step(), models.step())
 
 
-async def _recompute(
+async def _judge(
     party: Party, specification: Specification, model: GlobalModel, models: _Findings, settings: RecomputeSettings
-) -> tuple[str | None, Literal["ok", "mismatch"] | None]:
-    """The recomputed digest, if there is one, and the verdict; no verdict when the inputs cannot be used."""
+) -> Verdict:
+    """The verdict of the recomputation; what is wrong or kept it from being done is noted."""
     name = f"global {model.round} (attempt {model.attempt})"
     try:
-        result = await recompute(party, model.run, specification, model.round - 1, model.inputs, settings=settings)
-    except InputsRefused as refused:
-        for fault in refused.faults:
-            if fault.reason in {"malformed", "not-finite"}:  # with the right digest: no aggregator could have used it
-                models.wrong.append(f"{name}: the update of {fault.member} is {fault.reason} ({fault.detail})")
-        return None, None
-    except ResultNotFinite as error:
-        models.wrong.append(f"{name} cannot have been made from its inputs: {error}")
-        return None, "mismatch"
+        verdict = await judge(party, specification, model, settings)
     except AggregationError as error:
         models.missed.append(("unsupported", f"{name} was not recomputed: {error}"))
-        return None, None
-    if result.sha256 != model.artifact.sha256:
-        models.wrong.append(
-            f"{name} is not what its inputs make: the ledger has {model.artifact.sha256}, recomputed is {result.sha256}"
-        )
-        return result.sha256, "mismatch"
-    return result.sha256, "ok"
+        return Verdict(None, str(error))
+    if verdict.word == "mismatch":
+        models.wrong.append(f"{name} is not what its inputs make: {verdict.detail}")
+    return verdict
 
 
-def _because(inputs: _Findings, name: str) -> tuple[Reason, str]:
+def _explain(name: str, verdict: Verdict, inputs: _Findings, models: _Findings) -> None:
+    """Note why there is no verdict, once each input was checked alone."""
+    malformed = [fault for fault in verdict.faults if fault.reason == "malformed"]
     text = f"{name} was not recomputed: not all of its inputs can be used"
     if inputs.wrong:
-        return "step-failed", text
-    # None missed: what was away when it was to be recomputed is there again.
-    return inputs.missed[0][0] if inputs.missed else "unavailable", text
+        models.missed.append(("step-failed", text))
+    elif inputs.missed:
+        models.missed.append((inputs.missed[0][0], text))
+    elif malformed:  # and yet with the ledger's digest
+        models.wrong += [
+            f"{name} cannot have been made from its inputs: that of {each.member} is malformed ({each.detail})"
+            for each in malformed
+        ]
+    else:
+        models.missed.append(("unavailable", f"{name} was not recomputed: an input is away now and then"))
 
 
 async def _check_each(
@@ -171,7 +171,7 @@ async def _check_each(
     state: State,
     model: GlobalModel,
     inputs: _Findings,
-    unreadable: tuple[str, ...] | list[str],
+    unreadable: list[str],
     *,
     expired: bool,
 ) -> int:

@@ -179,6 +179,7 @@ class RemoteSource:
             allowed_hosts=place.allowed_hosts,
             timeout_seconds=settings.transfer_timeout_seconds,
             ca_file=None if settings.ca_file is None else Path(settings.ca_file),
+            networks=place.networks,
         )
         with contextlib.ExitStack() as undo:
             undo.callback(download.close)

@@ -93,6 +93,7 @@ def _digest(party: Party, place: Place, size_bytes: int, stop: threading.Event) 
         allowed_hosts=place.allowed_hosts,
         timeout_seconds=settings.transfer_timeout_seconds,
         ca_file=None if settings.ca_file is None else Path(settings.ca_file),
+        networks=place.networks,
     ) as download:
         while count := download.readinto(block):
             if stop.is_set():

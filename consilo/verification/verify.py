@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Final
 
 from consilo.api.errors import ApiError, GatewayRefused
 from consilo.api.models import Head
@@ -33,6 +34,9 @@ from consilo.verification.chain import replay_ledger
 from consilo.verification.globals import Examination, examine
 from consilo.verification.recompute import RecomputeSettings
 from consilo.verification.steps import GRAVEST_FIRST, CheckedGlobal, OnProgress, Progress, Report, Step
+
+_SETTINGS: Final = RecomputeSettings(input_attempts=4)
+"""For longer than that, an input is waited for with the party's patience, alone: then it can be said what is wrong."""
 
 
 class CannotVerify(ApiError):
@@ -91,9 +95,7 @@ async def verify_run(
     examinations: list[Examination] = []
     for done, model in enumerate(models):  # 4. 5.
         report(4, done, len(models), f"global {model.round}")
-        found = await examine(
-            party, state, specification, model, latest=latest, settings=settings or RecomputeSettings()
-        )
+        found = await examine(party, state, specification, model, latest=latest, settings=settings or _SETTINGS)
         if attest:
             found = await _attested(party, state, model, found)
         examinations.append(found)
@@ -115,9 +117,9 @@ def _globals(state: State, run: str) -> list[GlobalModel]:
 async def _attested(party: Party, state: State, model: GlobalModel, found: Examination) -> Examination:
     """Publish the member's word on a global that it has recomputed, unless it has given it."""
     given = read(state, keys.attestation(model.run, model.round, model.attempt, party.member), Attestation)
-    if found.verdict is None or given is not None:
+    word = found.verdict.word
+    if word is None or given is not None:
         return found
-    detail = "" if found.verdict == "ok" else f"recomputed: {found.checked.recomputed or 'not finite'}"
     try:
         await party.metadata_publish(
             AttestGlobal(
@@ -125,8 +127,8 @@ async def _attested(party: Party, state: State, model: GlobalModel, found: Exami
                 round=model.round,
                 attempt=model.attempt,
                 sha256=model.artifact.sha256,
-                verdict=found.verdict,
-                detail=detail,
+                verdict=word,
+                detail=found.verdict.detail,
             )
         )
     except GatewayRefused as error:
@@ -134,7 +136,7 @@ async def _attested(party: Party, state: State, model: GlobalModel, found: Exami
         if error.code not in {"already-attested", "global-annulled"}:
             raise
         return found
-    checked: CheckedGlobal = replace(found.checked, attested=found.verdict)
+    checked: CheckedGlobal = replace(found.checked, attested=word)
     return replace(found, checked=checked)
 
 
@@ -151,7 +153,7 @@ def _inputs_step(examinations: list[Examination]) -> Step:
 
 
 def _globals_step(examinations: list[Examination], *, annulled: int) -> Step:
-    recomputed = sum(found.verdict == "ok" for found in examinations)
+    recomputed = sum(found.verdict.word == "ok" for found in examinations)
     stored = sum(found.checked.stored is True for found in examinations)
     good = f"{recomputed} global models recomputed bit for bit; {stored} of {len(examinations)} are so in their stores"
     if annulled:
