@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated
@@ -18,7 +17,7 @@ from consilo.aggregation import DEFAULT_BLOCK_BYTES, Input, Result, Strategy, ag
 from consilo.api.party import Party, Place
 from consilo.api.transfer_errors import DigestMismatch
 from consilo.api.transfers import Upload
-from consilo.protocol.records import GlobalModel, SelectedUpdate
+from consilo.protocol.records import SelectedUpdate
 from consilo.protocol.specification import Specification
 from consilo.protocol.tensors import TensorSchema
 from consilo.verification.sources import RemoteArtifacts
@@ -95,34 +94,6 @@ async def recompute(
 
     try:
         return await in_own_thread(work, f"compute global {round_number + 1} of {run}")
-    except asyncio.CancelledError:
-        artifacts.abandon()
-        raise
-
-
-async def fetched_digest(party: Party, model: GlobalModel, *, settings: RecomputeSettings) -> str:
-    """SHA-256 of a global model's artifact as its store serves it now; to be compared with the recorded one.
-
-    Args:
-        party: who reads; its organisation must be one of the run's.
-        model: the global.
-        settings: limits.
-
-    Raises:
-        ArtifactUnavailable: it cannot be had.
-        LedgerRolledBack: the ledger lost blocks.
-    """
-    artifacts = RemoteArtifacts(party, model.run, model.artifact.size_bytes, attempts=settings.input_attempts)
-
-    def work() -> str:
-        digest, block = hashlib.sha256(), memoryview(bytearray(settings.block_bytes))
-        with contextlib.closing(artifacts.global_model(model)) as source:
-            while count := source.readinto(block):
-                digest.update(block[:count])
-        return digest.hexdigest()
-
-    try:
-        return await in_own_thread(work, f"fetch global {model.round} of {model.run}")
     except asyncio.CancelledError:
         artifacts.abandon()
         raise

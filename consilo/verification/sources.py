@@ -21,8 +21,8 @@ from consilo.api.party import Party, Place
 from consilo.api.patience import is_away
 from consilo.api.transfer_errors import HostNotAllowed, SizeMismatch, TransferError
 from consilo.api.transfers import Download, open_download
-from consilo.protocol.bodies import ArtifactReference, GlobalArtifact, UpdateArtifact
-from consilo.protocol.records import GlobalModel, SelectedUpdate
+from consilo.protocol.bodies import ArtifactReference, UpdateArtifact
+from consilo.protocol.records import SelectedUpdate
 from consilo.protocol.values import organisation_of
 
 _SKIP_BYTES: Final = 1024 * 1024
@@ -68,13 +68,6 @@ class RemoteArtifacts:
         )
         # The ledger admits an update only when its artifact lies with the member's own organisation.
         return self._source(reference, organisation_of(selected.member), update_of=selected.member)
-
-    def global_model(self, model: GlobalModel) -> RemoteSource:
-        """A global model."""
-        reference = GlobalArtifact(
-            kind="global", round=model.round, attempt=model.attempt, sha256=model.artifact.sha256
-        )
-        return self._source(reference, model.artifact.organisation, global_of=model.artifact.organisation)
 
     def _source(self, reference: ArtifactReference, owner: str, **names: str) -> RemoteSource:
         return RemoteSource(self, reference, owner, log.bind(run=self._run, round=reference.round, **names))

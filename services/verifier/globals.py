@@ -8,31 +8,24 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
 
 import structlog
 
-from consilo.aggregation import AggregationError, InputsInvalid, InputsRefused, ResultNotFinite
+from consilo.aggregation import AggregationError
 from consilo.api.follow import Look
 from consilo.api.party import Party
+from consilo.protocol.access import reference_of
 from consilo.protocol.bodies import AttestGlobal
 from consilo.protocol.records import Attestation, GlobalModel
 from consilo.protocol.specification import Specification
 from consilo.protocol.values import organisation_of
 from consilo.protocol.views import RunStatus
-from consilo.verification.recompute import fetched_digest, recompute, strategy_of
-from consilo.verification.sources import ArtifactUnavailable
+from consilo.verification.recompute import strategy_of
+from consilo.verification.stored import check_stored
+from consilo.verification.verdicts import Verdict, judge
 from services.verifier.settings import VerifierSettings
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What to attest."""
-
-    word: Literal["ok", "mismatch"]
-    detail: str
 
 
 @dataclass
@@ -133,7 +126,7 @@ class Verifier:
         verdict = await look.keep(
             self._verdict(specification, model), lambda status: status.generation == progress.generation
         )
-        if verdict is None:
+        if verdict is None or verdict.word is None:
             self._put_off(look.status, progress, waiting)
             return
         log.info(
@@ -158,43 +151,19 @@ class Verifier:
 
     async def _verdict(self, specification: Specification, model: GlobalModel) -> Verdict | None:
         """What is to be said of a global; None when that cannot be known now."""
-        recorded = model.artifact.sha256
-        try:
-            computed = await recompute(
-                self._party,
-                model.run,
-                specification,
-                model.round - 1,
-                model.inputs,
-                settings=self._settings.compute,
-            )
-        except (InputsInvalid, ResultNotFinite) as error:
-            return Verdict("mismatch", f"no global can be made of its inputs: {error}"[:1000])
-        except InputsRefused as refused:
-            for fault in refused.faults:
-                log.warning("update unusable", member=fault.member, reason=fault.reason, detail=fault.detail)
-            # Said only of the very bytes that the ledger names; all else may be the store's or the way's fault.
-            unusable = [fault.member for fault in refused.faults if fault.reason == "not-finite"]
-            if unusable:
-                return Verdict(
-                    "mismatch", f"no global can be made of its inputs: not finite: {', '.join(unusable)}"[:1000]
-                )
+        verdict = await judge(self._party, specification, model, self._settings.compute)
+        for fault in verdict.faults:
+            log.warning("update unusable", member=fault.member, reason=fault.reason, detail=fault.detail)
+        if verdict.word == "ok" and self._settings.fetch_globals and not await self._is_served(model):
             return None
-        if computed.sha256 != recorded:
-            return Verdict("mismatch", f"recomputed SHA-256 {computed.sha256}, the ledger has {recorded}")
-        if self._settings.fetch_globals and not await self._is_served(model):
-            return None
-        return Verdict("ok", f"recomputed SHA-256 {recorded}")
+        return verdict
 
     async def _is_served(self, model: GlobalModel) -> bool:
         """Whether the global's own artifact can be had, with the recorded digest."""
-        try:
-            served = await fetched_digest(self._party, model, settings=self._settings.compute)
-        except ArtifactUnavailable:
-            return False
-        if served != model.artifact.sha256:
-            log.warning("the store serves another artifact", served=served, recorded=model.artifact.sha256)
-        return served == model.artifact.sha256
+        stored = await check_stored(self._party, model.run, reference_of(model), model.artifact)
+        if stored.condition != "ok":
+            log.warning("the global itself cannot be had", condition=stored.condition, detail=stored.detail)
+        return stored.condition == "ok"
 
     def _put_off(self, status: RunStatus, progress: Progress, waiting: Waiting) -> None:
         model, retention = waiting.model, status.proposal.specification.retention_rounds

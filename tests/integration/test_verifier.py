@@ -247,7 +247,7 @@ async def test_it_can_demand_that_the_global_itself_is_served_right(consortium: 
             path.chmod(0o600)
             path.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
             await publish(trial, LIAR, trial.average(SILOS), artifact=artifact)
-            await until_true(lambda: bool(service.events("the store serves another artifact")), "the warning")
+            await until_true(lambda: bool(service.events("the global itself cannot be had")), "the warning")
             assert await words_on(trial, 1, 1) == {}
             path.write_bytes(right)
             status = await trial.until(lambda status: bool(status.attestations))

@@ -99,23 +99,25 @@ def attempts_are_numbered_without_gaps(ledger: Ledger, run: str) -> None:
 
 
 def every_cohort_is_the_one_that_was_drawn(ledger: Ledger, run: str) -> None:
-    """A cohort is drawn as the rule says, of silos whose organisations had approved by then."""
+    """A cohort is drawn as the rule says, of the silos of those organisations that had approved by then."""
     specification = _specification(ledger, run)
-    approvals = ledger.all(Decision, f"run/{run}/approval/")
-    silos = {terms.member for terms in specification.silos}
-    approved = {decision.msp for decision in approvals}
     for opening in ledger.attempts(run):
-        eligible = {silo for silo in silos if organisation_of(silo) in approved}
-        assert set(opening.cohort) <= eligible
-        if approved == set(specification.organisations) and all(a.decided_at < opening.opened_at for a in approvals):
-            carried = [reference.member for reference in opening.carried]
-            assert opening.cohort == draw_cohort(
-                specification, run=run, base=opening.base, attempt=opening.attempt, eligible=eligible, carried=carried
-            )
+        place = ledger.order[_opening_key(run, opening.round, opening.attempt)]
+        approved = {
+            msp for msp in specification.organisations if ledger.order.get(f"run/{run}/approval/{msp}", place) < place
+        }
+        assert opening.cohort == draw_cohort(
+            specification,
+            run=run,
+            base=opening.base,
+            attempt=opening.attempt,
+            eligible={terms.member for terms in specification.silos if organisation_of(terms.member) in approved},
+            carried=[reference.member for reference in opening.carried],
+        )
 
 
 def what_was_excluded_does_not_count_again(ledger: Ledger, run: str) -> None:
-    """An excluded update is carried into no later attempt, and neither is one that the policy can never select."""
+    """All updates but excluded ones, and such as can never be selected, carry over, into the next attempt only."""
     policy = _specification(ledger, run).selection
     for before, opening in pairwise(ledger.attempts(run)):
         if opening.reason == "reopened":
@@ -124,6 +126,38 @@ def what_was_excluded_does_not_count_again(ledger: Ledger, run: str) -> None:
             gone = {exclusion.member for exclusion in opening.excluded} | set(never_selected(policy, updates))
             kept = [(update.member, update.attempt) for update in updates if update.member not in gone]
             assert [(reference.member, reference.attempt) for reference in opening.carried] == kept
+        elif opening.reason == "global-published":
+            assert not opening.carried
+            assert not opening.excluded
+    # An annulled global is made again from the updates that counted when it was made.
+    for generation in ledger.all(Generation, f"run/{run}/"):
+        first = [opening for opening in ledger.attempts(run) if opening.generation == generation.generation][:1]
+        for opening in first:
+            updates = ledger.counting(_opening(ledger, run, generation.round - 1, generation.attempt))
+            assert [reference.member for reference in opening.carried] == [update.member for update in updates]
+
+
+def nothing_is_added_to_what_was_superseded(ledger: Ledger, run: str) -> None:
+    """Nothing joins an attempt after the next one or an annulment, and no verifier's word an annulled global."""
+    generations = {found.generation: key for key, found in ledger.records.items() if isinstance(found, Generation)}
+    for key, found in ledger.records.items():
+        match found:
+            case Update() | Selection():
+                opening = _opening(ledger, run, found.round, found.attempt)
+            case GlobalModel(round=round_number) if round_number:
+                opening = _opening(ledger, run, round_number - 1, found.attempt)
+            case Attestation():
+                model = _global(ledger, run, found.round, found.attempt)
+                for number, start in generations.items():
+                    annulment = ledger.records[start]
+                    assert isinstance(annulment, Generation)
+                    if number > model.generation and annulment.round <= model.round:
+                        assert ledger.order[key] < ledger.order[start]
+                continue
+            case _:
+                continue
+        ends = [_opening_key(run, opening.round, opening.attempt + 1), generations.get(opening.generation + 1, "")]
+        assert all(ledger.order[key] < ledger.order[end] for end in ends if end in ledger.records)
 
 
 def times_never_go_back_along_a_lineage(ledger: Ledger, run: str) -> None:
@@ -219,6 +253,7 @@ OF_RECORDS = (
     attempts_are_numbered_without_gaps,
     every_cohort_is_the_one_that_was_drawn,
     what_was_excluded_does_not_count_again,
+    nothing_is_added_to_what_was_superseded,
     times_never_go_back_along_a_lineage,
 )
 """The invariants that speak of nothing but records."""
@@ -230,8 +265,12 @@ def _specification(ledger: Ledger, run: str) -> Specification:
     return proposal.specification
 
 
+def _opening_key(run: str, round_number: int, attempt: int) -> str:
+    return f"run/{run}/round/{round_number:07}/attempt/{attempt:04}/opening"
+
+
 def _opening(ledger: Ledger, run: str, round_number: int, attempt: int) -> Opening:
-    found = ledger.records[f"run/{run}/round/{round_number:07}/attempt/{attempt:04}/opening"]
+    found = ledger.records[_opening_key(run, round_number, attempt)]
     assert isinstance(found, Opening)
     return found
 

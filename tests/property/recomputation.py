@@ -17,20 +17,21 @@ from consilo.protocol.records import (
     Selection,
     Update,
 )
-from tests import ledger_records
 
 R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """All records of a ledger by key, decoded."""
+    """All records of a ledger, decoded.
+
+    Attributes:
+        records: by key, sorted.
+        order: how many records were written before that of a key.
+    """
 
     records: Mapping[str, Record]
-
-    @classmethod
-    def of(cls, records: Mapping[str, bytes]) -> Ledger:
-        return cls({key: ledger_records.decode(key, data) for key, data in sorted(records.items())})
+    order: Mapping[str, int]
 
     def all(self, model: type[R], prefix: str = "") -> list[R]:
         return [record for key, record in self.records.items() if key.startswith(prefix) and isinstance(record, model)]
