@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from consilo.protocol.records import Opening, Update
+from consilo.protocol.selection import select
 from consilo.protocol.specification import Specification
 
 
 def closable_from(specification: Specification, opening: Opening, updates: Sequence[Update]) -> int | None:
     """The time from which the attempt may be closed with these updates, if no more come.
 
-    An attempt may be closed with at least `minimum` updates when all of the cohort have published; or when
-    `threshold` have and the grace since the one that met it is over; or when the deadline is over.
+    An attempt may be closed with updates of which the policy selects at least `minimum`: when all of the cohort have
+    published; or when `threshold` have and the grace since the one that met it is over; or when the deadline is over.
 
     Args:
         specification: the run's.
@@ -22,7 +23,7 @@ def closable_from(specification: Specification, opening: Opening, updates: Seque
     Returns:
         Milliseconds since the epoch, or None when more updates are needed whatever the time.
     """
-    if len(updates) < specification.minimum:
+    if not selects_enough(specification, updates):
         return None
     if len(updates) >= len(opening.cohort):
         return opening.opened_at
@@ -30,6 +31,12 @@ def closable_from(specification: Specification, opening: Opening, updates: Seque
         return opening.deadline_at
     times = sorted(max(update.published_at, opening.opened_at) for update in updates)
     return min(times[specification.threshold - 1] + specification.grace_ms, opening.deadline_at)
+
+
+def selects_enough(specification: Specification, updates: Sequence[Update]) -> bool:
+    """Whether the policy selects at least `minimum` of these updates."""
+    selected, _ = select(specification.selection, updates)
+    return len(selected) >= specification.minimum
 
 
 def reopenable_from(opening: Opening, publish_by: int | None) -> int:

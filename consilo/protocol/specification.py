@@ -210,7 +210,7 @@ class Specification(Record):
             can also stop it.
         attestations_required: verifiers that must attest a global as `ok` before the next round opens; 0: none.
         mismatches_to_annul: verifiers whose `mismatch` annuls a global.
-        retention_rounds: for how many rounds stores have to keep artifacts: older ones count as expired, not as missing;
+        retention_rounds: rounds for which stores have to keep artifacts: older ones count as expired, not as missing;
             null: for ever.
     """
 

@@ -17,7 +17,6 @@ from consilo.api.gateway import now_ms
 from consilo.api.party import Party
 from consilo.protocol.bodies import CloseRound, PublishGlobal, ReopenRound
 from consilo.protocol.records import Exclusion, Selection
-from consilo.protocol.selection import select
 from consilo.protocol.specification import Artifact
 from consilo.protocol.values import organisation_of
 from consilo.protocol.views import Attempt, RunStatus
@@ -67,7 +66,7 @@ class Aggregator:
             round=status.attempt.opening.round, attempt=status.attempt.opening.attempt
         ):
             if status.attempt.selection is None:
-                return await self._close_or_wait(status, status.attempt)
+                return await self._close_or_wait(status.run, status.attempt)
             return await self._aggregate_or_wait(look, status.attempt, status.attempt.selection)
 
     def _place_in_line(self, status: RunStatus) -> int | None:
@@ -90,21 +89,18 @@ class Aggregator:
         )
         log.info("global published", global_round=0, sha256=specification.initial.sha256)
 
-    async def _close_or_wait(self, status: RunStatus, attempt: Attempt) -> float | None:
+    async def _close_or_wait(self, run: str, attempt: Attempt) -> float | None:
         """Close the attempt when it may be closed, open the next one when its time is over, else wait for either."""
-        opening, specification = attempt.opening, status.proposal.specification
-        selected, _ = select(specification.selection, attempt.updates)
-        may_close = attempt.closable_from is not None and len(selected) >= specification.minimum
-        due_at = attempt.closable_from if may_close and attempt.closable_from is not None else attempt.reopenable_from
-        if (left := _seconds_until(due_at)) > 0:
+        opening, closable = attempt.opening, attempt.closable_from
+        if (left := _seconds_until(attempt.reopenable_from if closable is None else closable)) > 0:
             return left
-        if not may_close:
-            await self._reopen(status.run, attempt, ())
+        if closable is None:
+            await self._reopen(run, attempt, ())
             return None
         await self._party.metadata_publish(
-            CloseRound(run=status.run, round=opening.round, attempt=opening.attempt, updates=attempt.updates_digest)
+            CloseRound(run=run, round=opening.round, attempt=opening.attempt, updates=attempt.updates_digest)
         )
-        log.info("round closed", updates=len(attempt.updates), selected=len(selected))
+        log.info("round closed", updates=len(attempt.updates))
         return None
 
     async def _aggregate_or_wait(self, look: Look, attempt: Attempt, selection: Selection) -> float | None:

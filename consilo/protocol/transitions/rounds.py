@@ -74,16 +74,16 @@ def close_round(call: Call[CloseRound]) -> None:
     updates = counting_updates(call.draft, opening)
     time = max(call.time, attempt_time(opening, updates, None))
     at = closable_from(run.specification, opening, updates)
-    if at is None:
+    if len(updates) < run.specification.minimum:
         raise Refusal("too-early", f"{len(updates)} updates; at least {run.specification.minimum} are needed")
+    if at is None:
+        raise Refusal("selection-too-small", f"the policy selects too few of {len(updates)} updates")
     if time < at:
         raise Refusal("too-early", f"with {len(updates)} updates the round may be closed in {at - time} ms")
     seen = updates_digest(updates)
     if body.updates != seen:
         raise Refusal("updates-changed", f"the updates on the ledger are {seen}, not {body.updates}")
     selected, left_out = select(run.specification.selection, updates)
-    if len(selected) < run.specification.minimum:
-        raise Refusal("selection-too-small", f"the policy selects {len(selected)} of {len(updates)} updates")
     selection = Selection(
         run=run.name,
         round=body.round,
@@ -208,10 +208,5 @@ def _check_overdue(run: Run, opening: Opening, selection: Selection | None, upda
         raise Refusal("nothing-to-reopen", f"no update is excluded, and the attempt has {at - time} ms left")
     if selection is None:
         closable = closable_from(run.specification, opening, updates)
-        if closable is not None and closable <= time and _selects_enough(run, updates):
+        if closable is not None and closable <= time:
             raise Refusal("nothing-to-reopen", "the attempt has enough updates: close it")
-
-
-def _selects_enough(run: Run, updates: list[Update]) -> bool:
-    selected, _ = select(run.specification.selection, updates)
-    return len(selected) >= run.specification.minimum

@@ -156,15 +156,15 @@ _ROWS: tuple[Transition, ...] = (
         bodies.CloseRound,
         _PARTICIPANTS,
         "Computes and records the selection and its weights. Admitted when all of the cohort have published; or "
-        "`threshold` have and the grace since then is over; or `minimum` have and the deadline is over.",
+        "`threshold` have and the grace since then is over; or the deadline is over; and the policy selects `minimum`.",
         (
             *_RUNNING,
             *_PARTY,
             *_CURRENT,
             "round-closed",
             "too-early",
-            "updates-changed",
             "selection-too-small",
+            "updates-changed",
         ),
         ("round-closed",),
         rounds.close_round,
