@@ -91,7 +91,7 @@ DEMO_LEVEL := $(if $(filter $(TASK),$(TORCH_TASKS)),train,base)
 flag = $(if $($(1)),$(2) '$($(1))')
 DEMO_FLAGS = $(call flag,SILOS,--silos) $(call flag,ROUNDS,--rounds) $(call flag,TASK,--task) \
     $(call flag,ALPHA,--alpha) $(call flag,SEED,--seed) $(if $(filter-out 0 no false,$(KEEP)),--keep) \
-    $(call flag,REPORT,--report)
+    $(call flag,STORE,--store) $(call flag,REPORT,--report)
 
 .PHONY: help
 help: ## List these targets
@@ -100,7 +100,7 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: setup-$(DEMO_LEVEL) ## Train across silos on this machine; options: TASK SILOS ROUNDS ALPHA SEED KEEP=1 REPORT=file.json
+demo: setup-$(DEMO_LEVEL) ## Train across silos on this machine; options: TASK SILOS ROUNDS ALPHA SEED STORE=s3 KEEP=1 REPORT=file.json
 	@exec $(PY) -m services.local $(DEMO_FLAGS)
 
 # -- Development -------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from consilo.hosting.logs import configure_logs
 from consilo.protocol.specification import TaskReference
 from consilo.training.worker_handle import TrainingWorker
 from services.local.processes import Services
+from services.local.stores import StoreKind
 from services.local.system import propose, specification, start_ledger, start_members
 
 RUN = "bench"
@@ -77,13 +78,13 @@ def note_peaks(services: Services, used: dict[str, float]) -> None:
             used[f"{name} worker"] = peak_megabytes(child)
 
 
-async def measure(megabytes: int, silos: int, rounds: int, directory: Path) -> Figures:
+async def measure(megabytes: int, silos: int, rounds: int, directory: Path, store: StoreKind) -> Figures:
     """Run rounds with real services, and measure."""
     (directory / "logs").mkdir(parents=True)
     services = Services(directory / "logs", 60.0)
     used: dict[str, float] = {}
     try:
-        system = await start_ledger(silos, directory, services)
+        system = await start_ledger(silos, directory, services, store=store)
         initial = directory / "initial.safetensors"
         async with TrainingWorker(name="initial") as worker:
             loaded = await worker.load(TASK, parameters={"megabytes": megabytes}, data=None)
@@ -143,6 +144,7 @@ def main(
     megabytes: Annotated[list[int], typer.Option(help="Sizes of the model.")] = [1, 100],  # noqa: B006 - typer's way
     silos: Annotated[int, typer.Option(help="Number of silos.")] = 2,
     rounds: Annotated[int, typer.Option(help="Rounds that are counted.")] = 8,
+    store: Annotated[StoreKind, typer.Option(help="Object store: local, or s3 (versitygw on PATH).")] = "local",
     report: Annotated[Path | None, typer.Option(help="File for the figures, as JSON.")] = None,
 ) -> None:
     """Measure seconds per round and memory with real services and training that costs nothing."""
@@ -150,7 +152,7 @@ def main(
     rows = []
     for size in megabytes:
         with tempfile.TemporaryDirectory(prefix="consilo-bench-") as name:
-            rows.append(asyncio.run(measure(size, silos, rounds, Path(name))))
+            rows.append(asyncio.run(measure(size, silos, rounds, Path(name), store)))
     Console().print(table(rows))
     if report is not None:
         report.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")

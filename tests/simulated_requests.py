@@ -41,20 +41,6 @@ class Layout:
     readers: tuple[str, ...]
 
 
-def tampered(transaction: Transaction, **fields: object) -> Transaction:
-    """The transaction with other fields in its body, under the old signature."""
-    payload = transaction.payload
-    body = {**payload.body, **plain(fields)}
-    changed = Payload(ledger=payload.ledger, member=payload.member, type=payload.type, body=body)
-    # Not `model_copy`, which would keep what the transaction has computed of its old payload.
-    return Transaction(payload=changed, certificates=transaction.certificates, signature=transaction.signature)
-
-
-def with_certificates(transaction: Transaction, *certificates: bytes) -> Transaction:
-    """The transaction with other certificates (DER), under the old signature."""
-    return envelope(transaction.payload, certificates, transaction.signature_bytes())
-
-
 def signed(payload: Payload, identity: Identity) -> Transaction:
     """The transaction of a payload, signed by whomever."""
     return envelope(payload, identity.certificates, identity.sign(signed_bytes(payload)))
@@ -159,8 +145,9 @@ class Requests:
     def propose_run(self, member: str | None = None, *, by: Identity | None = None, **fields: object) -> Transaction:
         """A proposal; fields other than `run` go into its specification (or `specification` replaces it)."""
         run = fields.pop("run", self.run)
-        specification = fields.pop("specification", None) or self.specification(**fields)
         member = member or f"{self.layout.organisations[0]}/operator"
+        fields.setdefault("initial", artifact(organisation_of(member), "initial"))
+        specification = fields.pop("specification", None) or self.specification(**fields)
         return self.sign(member, "propose_run", {"run": run, "specification": specification}, by=by)
 
     def approve_run(self, msp: str, *, by: Identity | None = None, **fields: object) -> Transaction:

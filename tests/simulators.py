@@ -88,6 +88,10 @@ class Consortium:
         for msp in (*msps, OUTSIDER):
             self.send(self.make.register_organisation(msp), vouched=True)
 
+    def __repr__(self) -> str:
+        run = self.make.status()
+        return f"Consortium({self.layout}, {run.proposal.specification if run else None})"
+
     @property
     def layout(self) -> Layout:
         """Who takes part."""

@@ -7,7 +7,7 @@ import json
 import pkgutil
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -88,9 +88,10 @@ def _settings(kind: type[BaseModel], variable: str, flag: str, inherited: BaseMo
     for name, field in kind.model_fields.items():
         default = getattr(inherited, name) if inherited is not None else _default(field)
         inner = _nested(field.annotation)
-        if inner is not None:
+        if inner:
             values = default if isinstance(default, BaseModel) else None
-            yield from _settings(inner, f"{variable}{name}__".upper(), f"{flag}{_kebab(name)}.", values)
+            prefixes = f"{variable}{name}__".upper(), f"{flag}{_kebab(name)}."
+            yield from _merged({_kind(each): [*_settings(each, *prefixes, values)] for each in inner})
             continue
         words = type_in_words(field.annotation)
         option = f"{flag}{_kebab(name)}"
@@ -131,10 +132,42 @@ def _title(kind: type[BaseSettings]) -> str:
     return f"services.{kind.__module__.split('.')[1]}"
 
 
-def _nested(annotation: Any) -> type[BaseModel] | None:
-    if get_origin(annotation) in {Union, types.UnionType}:
-        annotation = next((each for each in get_args(annotation) if each is not type(None)), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+def _nested(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a setting may be, one for each kind of it; none when it is a single value."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _nested(arguments[0])
+    if origin in {Union, types.UnionType}:
+        return [model for each in arguments for model in _nested(each)]
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+
+
+def _merged(kinds: dict[str, list[Setting]]) -> Iterator[Setting]:
+    """The settings of several kinds in one list: what kinds share once; what differs, with the kind it is of."""
+    found: dict[str, dict[str, Setting]] = {}
+    for name, settings in kinds.items():
+        for each in settings:
+            found.setdefault(each.variable, {})[name] = each
+    for same in found.values():
+        meanings = {each.meaning for each in same.values()}
+        is_shared = len(same) == len(kinds) and len(meanings) == 1
+        # One kind's default is enough: that kind is taken when nothing is said.
+        defaults = dict.fromkeys(each.default for each in same.values() if each.default != "required")
+        first = next(iter(same.values()))
+        yield replace(
+            first,
+            type=" or ".join(dict.fromkeys(each.type for each in same.values())),
+            default=" or ".join(defaults) or "required",
+            meaning=first.meaning
+            if is_shared
+            else "; ".join(f"{code(name)}: {each.meaning}" for name, each in same.items()),
+        )
+
+
+def _kind(model: type[BaseModel]) -> str:
+    """What tells this model from the others that a setting may be."""
+    field = model.model_fields.get("kind")
+    return model.__name__ if field is None else str(get_args(field.annotation)[0])
 
 
 def _default(field: FieldInfo) -> Any:

@@ -127,7 +127,7 @@ def _operations(app: FastAPI) -> list[str]:
         for status, response in sorted(operation["responses"].items()):
             if status == "200":
                 facts.append(f"200: {_object(response.get('content', {}))}")
-        problems = [status for status in sorted(operation["responses"]) if status not in {"200", "422"}]
+        problems = [status for status in sorted(operation["responses"]) if status not in {"200", "default"}]
         if problems:
             facts.append(f"problems: {', '.join(problems)}")
         parts.append(bullets(facts))

@@ -3,6 +3,7 @@
 ApiError                    root; `code` is stable
 |- GatewayUnavailable       no answer, or one that says to try again later
 |- GatewayRefused           the gateway said no (`retryable` says whether later may be better)
+|- GatewayNotAllowed        another organisation's gateway lies where it must not; nothing was sent
 |- LedgerRolledBack         the ledger lacks a block that it showed before
 '- AnswerInvalid            what came back is not what the API promises
 """
@@ -38,6 +39,13 @@ class GatewayRefused(ApiError):
         super().__init__(code, message)
         self.status = status
         self.retryable = retryable
+
+
+class GatewayNotAllowed(ApiError):
+    """Another organisation registered a gateway in a network to which this member may not be led."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("gateway-not-allowed", message)
 
 
 class LedgerRolledBack(ApiError):

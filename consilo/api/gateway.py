@@ -6,6 +6,7 @@ is good for it alone.
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 
+from consilo.api.checked_transport import CheckedTransport
 from consilo.api.errors import AnswerInvalid, GatewayRefused, GatewayUnavailable
 from consilo.api.models import (
     Committed,
@@ -26,6 +28,7 @@ from consilo.api.models import (
     UploadGrant,
     UploadRequest,
 )
+from consilo.api.networks import Networks
 from consilo.api.settings import ApiSettings
 from consilo.identity.identity import Identity
 from consilo.identity.tokens import request_token
@@ -68,12 +71,23 @@ class Gateway:
         self._settings = settings
 
     @staticmethod
-    def http_client(settings: ApiSettings) -> httpx.AsyncClient:
-        """An HTTP client for gateways: no redirects, no proxies, bounded waits."""
+    def http_client(settings: ApiSettings, *, networks: Networks | None = None) -> httpx.AsyncClient:
+        """An HTTP client for gateways: no redirects, no proxies, bounded waits.
+
+        Args:
+            settings: limits.
+            networks: to which the gateways must lead; None: to any.
+        """
+        verify = ssl.create_default_context(cafile=settings.ca_file)
+        limits = httpx.Limits(
+            max_connections=settings.max_connections, max_keepalive_connections=None if networks is None else 0
+        )
+        transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
+        if networks is not None:
+            transport = CheckedTransport(networks, transport)
         return httpx.AsyncClient(
             timeout=httpx.Timeout(settings.request_timeout_seconds, connect=settings.connect_timeout_seconds),
-            limits=httpx.Limits(max_connections=settings.max_connections),
-            verify=settings.ca_file if settings.ca_file is not None else True,
+            transport=transport,
             follow_redirects=False,
             trust_env=False,
         )

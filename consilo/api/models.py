@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final
 
@@ -17,6 +18,7 @@ from consilo.protocol.values import Digest, Member, Milliseconds, Msp, Name, Obj
 from consilo.store.port import SignedRequest
 
 HEAD_PREFIX: Final = b"consilo head v1\n"
+_POSITION: Final = re.compile(r"(0|[1-9][0-9]{0,14})\.(0|[1-9][0-9]{0,9})", re.ASCII)
 
 
 class Position(Record):
@@ -36,9 +38,14 @@ class Position(Record):
         Raises:
             ValueError: it is none.
         """
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        height, _, index = text.partition(".")
-        return cls(height=int(height), index=int(index))
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        match = _POSITION.fullmatch(text)
+        if match is None:
+            raise ValueError("not the cursor of a place in a ledger")
+        place = cls(height=int(match[1]), index=int(match[2]))
+        if place.cursor() != cursor:
+            raise ValueError("not the canonical spelling of a cursor")
+        return place
 
 
 class Head(Record):

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
+
+import httpx
 
 from consilo.api.errors import AnswerInvalid, GatewayRefused, GatewayUnavailable
 from consilo.api.gateway import Gateway
 from consilo.api.heads import HeadMemory, verify_head
 from consilo.api.models import Committed, DownloadRequest, UploadRequest
+from consilo.api.networks import Networks
 from consilo.api.patience import Patience
 from consilo.api.settings import ApiSettings
 from consilo.api.transfers import Upload, download_file, open_upload, upload_file
@@ -42,6 +46,7 @@ class Place:
         artifact_key: the object's key, for the record on the ledger.
         organisation: whose store it is.
         size_bytes: of the object.
+        networks: to which its host must lead; None for the own organisation's.
     """
 
     request: SignedRequest
@@ -49,6 +54,7 @@ class Place:
     artifact_key: str
     organisation: str
     size_bytes: int
+    networks: Networks | None = None
 
 
 class Party:
@@ -83,6 +89,8 @@ class Party:
         self._registered = registered
         self._memory = memory if memory is not None else HeadMemory()
         self._http = Gateway.http_client(self.settings)
+        self._networks = Networks.of(self.settings.private_networks, urlsplit(gateway_url).hostname or "")
+        self._http_to_others: httpx.AsyncClient | None = None  # made when first needed: many members never do
         self._organisations: dict[str, Organisation] = {}
         self._gateway: Gateway | None = None
         self._ledger = ""
@@ -92,7 +100,7 @@ class Party:
         try:
             await self.connect()
         except BaseException:
-            await self._http.aclose()
+            await self._close()
             raise
         return self
 
@@ -100,7 +108,12 @@ class Party:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close all connections."""
+        await self._close()
+
+    async def _close(self) -> None:
         await self._http.aclose()
+        if self._http_to_others is not None:
+            await self._http_to_others.aclose()
 
     @property
     def member(self) -> str:
@@ -149,8 +162,8 @@ class Party:
         verify_head(signed, tuple(certificate_der(root) for root in organisation.roots))
         self._memory.require(signed.head, seen, None if seen is None else await gateway.hash_at(seen.height))
 
-    def _gateway_at(self, url: str, audience: str) -> Gateway:
-        return Gateway(url, audience=audience, identity=self.identity, http=self._http, settings=self.settings)
+    def _gateway_at(self, url: str, audience: str, http: httpx.AsyncClient | None = None) -> Gateway:
+        return Gateway(url, audience=audience, identity=self.identity, http=http or self._http, settings=self.settings)
 
     def sign(self, body: Record) -> Transaction:
         """The member's transaction with this body (see `consilo.protocol.bodies`)."""
@@ -202,6 +215,7 @@ class Party:
                 allowed_hosts=place.allowed_hosts,
                 timeout_seconds=self.settings.transfer_timeout_seconds,
                 ca_file=self._ca_file,
+                networks=place.networks,
             )
 
         await self.patience("fetch an artifact", attempt)
@@ -213,7 +227,16 @@ class Party:
             await self.metadata_publish(RecordAccess(run=run, artifacts=(artifact,)))
         gateway, organisation = await self._gateway_of(owner)
         grant = await gateway.download(DownloadRequest(run=run, artifact=artifact))
-        return Place(grant.request.request(), organisation.stores, "", owner, grant.size_bytes)
+        own = await self.organisation(self.identity.msp)
+        is_own = owner == own.msp or urlsplit(grant.request.url).netloc in own.stores
+        return Place(
+            grant.request.request(),
+            organisation.stores,
+            "",
+            owner,
+            grant.size_bytes,
+            networks=None if is_own else self._networks,
+        )
 
     async def data_put(self, run: str, path: Path) -> Artifact:
         """Put a file into the own organisation's store, as an artifact of a run; its digest is computed on the way."""
@@ -228,6 +251,7 @@ class Party:
                 allowed_hosts=place.allowed_hosts,
                 timeout_seconds=self.settings.transfer_timeout_seconds,
                 ca_file=self._ca_file,
+                networks=place.networks,
             )
             return self.artifact(place, sha256)
 
@@ -247,6 +271,7 @@ class Party:
             allowed_hosts=place.allowed_hosts,
             timeout_seconds=self.settings.transfer_timeout_seconds,
             ca_file=self._ca_file,
+            networks=place.networks,
         )
 
     @staticmethod
@@ -264,4 +289,13 @@ class Party:
         organisation = await self.organisation(msp)
         if msp == self.gateway.audience:
             return self.gateway, organisation
-        return self._gateway_at(organisation.gateway, msp), organisation
+        if msp == self.identity.msp or _origin(organisation.gateway) == _origin(self._url):
+            return self._gateway_at(organisation.gateway, msp), organisation
+        if self._http_to_others is None:
+            self._http_to_others = Gateway.http_client(self.settings, networks=self._networks)
+        return self._gateway_at(organisation.gateway, msp, self._http_to_others), organisation
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+Cidr = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
+"""A network in CIDR notation, e.g. `10.0.0.0/8`."""
 
 
 class ApiSettings(BaseModel):
@@ -24,6 +28,11 @@ class ApiSettings(BaseModel):
     backoff_longest_seconds: Seconds = Field(10.0, description="Longest wait before a retry.")
     max_answer_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest answer that is read from a gateway.")
     max_connections: int = Field(100, ge=1, description="Connections to gateways, in all.")
+    private_networks: tuple[Cidr, ...] = Field(
+        (),
+        description="Networks (CIDR) besides the public Internet in which other organisations' gateways and stores may "
+        "lie. Loopback is one of them when the own gateway is on it.",
+    )
     ca_file: str | None = Field(
         None, description="PEM file of roots for TLS to gateways and stores; default: the system's."
     )

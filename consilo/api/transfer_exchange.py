@@ -6,27 +6,21 @@ import re
 import select
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from consilo.api.transfer_errors import (
-    HostNotAllowed,
-    ObjectExists,
-    ObjectMissing,
-    TransferError,
-    TransferRefused,
-    TransferUnavailable,
-    UrlExpired,
-)
-from consilo.store.local import CODE_HEADER, wall_clock
+from consilo.api.networks import AddressNotAllowed, Networks, connect
+from consilo.api.transfer_errors import HostNotAllowed, TransferError, TransferRefused, TransferUnavailable
+from consilo.api.transfer_refusals import refusal
 from consilo.store.port import SignedRequest, without_query
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SUCCESS = {"GET": frozenset({200}), "PUT": frozenset({200, 201, 204})}
-_RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, and wait 0 s
 _URL = re.compile(r"[\x21-\x7e]{1,16384}", re.ASCII)
 
 
@@ -46,6 +40,7 @@ class Exchange:
         timeout_seconds: float,
         total_timeout_seconds: float | None,
         ca_file: Path | None,
+        networks: Networks | None,
     ) -> None:
         """Checks the request; does not connect.
 
@@ -66,13 +61,15 @@ class Exchange:
         names = {f"{host}:{port}", host} if port == _DEFAULT_PORTS[scheme] else {f"{host}:{port}"}
         if names.isdisjoint(allowed_hosts):
             raise HostNotAllowed(f"{host}:{port} is not a registered host of a store: {self.name}")
-        address = host.strip("[]")
+        self._address, self._port, self._networks = host.strip("[]"), port, networks
+        self._timeout_seconds = timeout_seconds
+        self._context: ssl.SSLContext | None = None
         self._connection: http.client.HTTPConnection
         if scheme == "https":
-            context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-            self._connection = http.client.HTTPSConnection(address, port, timeout=timeout_seconds, context=context)
+            self._context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+            self._connection = http.client.HTTPSConnection(self._address, port, context=self._context)
         else:
-            self._connection = http.client.HTTPConnection(address, port, timeout=timeout_seconds)
+            self._connection = http.client.HTTPConnection(self._address, port)
 
     @property
     def is_encrypted(self) -> bool:
@@ -83,11 +80,12 @@ class Exchange:
         """Connects and sends the request's head; the signed headers win over `headers`.
 
         Raises:
+            HostNotAllowed: The host lies in a network to which it may not lead; nothing was sent.
             TransferUnavailable: No connection.
             TransferRefused: The server's certificate is not to be trusted, or the signed headers are not headers.
         """
         with self.explained():
-            self._connection.connect()
+            self._connection.sock = self._connect()
             if self._total_timeout_seconds is not None:
                 self._timer = threading.Timer(self._total_timeout_seconds, self._cut, [self._connection.sock])
                 self._timer.daemon = True
@@ -98,6 +96,21 @@ class Exchange:
                 if name != "host":  # signed too, but http.client sends it already
                     self._connection.putheader(name, value)
             self._connection.endheaders()
+
+    def _connect(self) -> socket.socket:
+        # Not by http.client, which would resolve the name once more.
+        try:
+            plain = connect(self._address, self._port, timeout_seconds=self._timeout_seconds, networks=self._networks)
+        except AddressNotAllowed as error:
+            raise HostNotAllowed(f"{error}: {self.name}") from None
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._context is None:
+            return plain
+        try:
+            return self._context.wrap_socket(plain, server_hostname=self._address)
+        except BaseException:
+            plain.close()
+            raise
 
     @contextmanager
     def sending(self) -> Iterator[http.client.HTTPConnection]:
@@ -127,7 +140,7 @@ class Exchange:
         with self.explained():
             response = self._response = self._connection.getresponse()
         if response.status not in _SUCCESS[self._request.method]:
-            raise self._failure(response)
+            raise refusal(response, name=self.name, expires_at=self._request.expires_at)
         return response
 
     @contextmanager
@@ -161,6 +174,13 @@ class Exchange:
             self._response.close()
         self._connection.close()
 
+    def reset(self) -> None:
+        """Closes the connection so that the peer sees an error, and not the end of a body; as often as wanted."""
+        if self._connection.sock is not None:
+            with contextlib.suppress(OSError):
+                self._connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.close()
+
     def _cut(self, connection: socket.socket) -> None:
         # Ends any wait of the transferring thread, also one on a store that sends a byte now and then.
         self._overdue = True
@@ -170,23 +190,6 @@ class Exchange:
     def _raise_early_answer(self) -> None:
         self.response()
         raise TransferRefused(f"the store answered before it had all bytes: {self.name}")
-
-    def _failure(self, response: http.client.HTTPResponse) -> TransferError:
-        status = response.status
-        code = response.headers.get(CODE_HEADER)
-        told = f"{status} ({code})" if code is not None and re.fullmatch(r"[a-z-]{1,40}", code) else str(status)
-        message = f"the store answered {told}: {self.name}"
-        if status == 404:
-            return ObjectMissing(message)
-        if status == 412:
-            return ObjectExists(message)
-        if code == UrlExpired.code or (status == 403 and wall_clock() >= self._request.expires_at):
-            return UrlExpired(message)
-        if status in _RETRYABLE:
-            return TransferUnavailable(message)
-        if 300 <= status < 400:
-            return TransferRefused(f"redirects are not followed; {message}")
-        return TransferRefused(message)
 
 
 def _split(url: str, name: str) -> tuple[str, str, int, str]:

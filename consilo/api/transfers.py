@@ -11,6 +11,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 from types import TracebackType
 
+from consilo.api.networks import Networks
 from consilo.api.transfer_errors import DigestMismatch, SizeMismatch, TransferRefused
 from consilo.api.transfer_exchange import Exchange
 from consilo.store.following import FollowingDigest
@@ -120,8 +121,11 @@ class Upload:
             self._exchange.close()
 
     def abort(self) -> None:
-        """Gives up: the store keeps nothing of an upload that is not finished. No effect after `finish`."""
-        self._exchange.close()
+        """Gives up: the store keeps nothing of an upload that is not finished. No effect after `finish`.
+
+        The connection is reset, not closed: there are servers that take a close for the end of the object.
+        """
+        self._exchange.reset()
 
     def __enter__(self) -> "Upload":
         return self
@@ -140,6 +144,7 @@ def open_download(
     timeout_seconds: float,
     total_timeout_seconds: float | None = None,
     ca_file: Path | None = None,
+    networks: Networks | None = None,
 ) -> Download:
     """Starts to download an object.
 
@@ -150,6 +155,7 @@ def open_download(
         timeout_seconds: Longest wait for the network, each time.
         total_timeout_seconds: Longest time for the whole transfer, or None.
         ca_file: Roots to trust for https instead of the system's.
+        networks: To which the host must lead; None: to any.
 
     Raises:
         TransferError: See `transfer_errors.py`.
@@ -161,6 +167,7 @@ def open_download(
         timeout_seconds=timeout_seconds,
         total_timeout_seconds=total_timeout_seconds,
         ca_file=ca_file,
+        networks=networks,
     )
     try:
         exchange.start({"Accept-Encoding": "identity"})
@@ -183,6 +190,7 @@ def open_upload(
     timeout_seconds: float,
     total_timeout_seconds: float | None = None,
     ca_file: Path | None = None,
+    networks: Networks | None = None,
 ) -> Upload:
     """Starts to upload an object of exactly `size_bytes` bytes by a signed PUT; otherwise as `open_download`."""
     signed = {name.lower(): value for name, value in request.headers.items()}.get("content-length", str(size_bytes))
@@ -193,6 +201,7 @@ def open_upload(
         timeout_seconds=timeout_seconds,
         total_timeout_seconds=total_timeout_seconds,
         ca_file=ca_file,
+        networks=networks,
     )
     if signed != str(size_bytes):
         raise SizeMismatch(f"the URL was signed for {signed} bytes, not for {size_bytes}: {exchange.name}")
@@ -214,6 +223,7 @@ def download_file(
     timeout_seconds: float,
     total_timeout_seconds: float | None = None,
     ca_file: Path | None = None,
+    networks: Networks | None = None,
 ) -> None:
     """Downloads an object to `path`, which appears (or is replaced) only when size and digest are right.
 
@@ -232,6 +242,7 @@ def download_file(
             timeout_seconds=timeout_seconds,
             total_timeout_seconds=total_timeout_seconds,
             ca_file=ca_file,
+            networks=networks,
         ) as download:
             digest = _receive(download, descriptor, expected_bytes)
         if digest != expected_sha256:
@@ -250,6 +261,7 @@ def upload_file(
     timeout_seconds: float,
     total_timeout_seconds: float | None = None,
     ca_file: Path | None = None,
+    networks: Networks | None = None,
 ) -> str:
     """Uploads a file and returns its SHA-256 (lower-case hex), computed here while it is sent.
 
@@ -268,6 +280,7 @@ def upload_file(
                 timeout_seconds=timeout_seconds,
                 total_timeout_seconds=total_timeout_seconds,
                 ca_file=ca_file,
+                networks=networks,
             ) as upload,
             FollowingDigest(file.fileno(), size_bytes) as following,
         ):

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from consilo.api.errors import AnswerInvalid, GatewayUnavailable
+from consilo.api.errors import AnswerInvalid, GatewayRefused, GatewayUnavailable, LedgerRolledBack
 from consilo.api.models import CommittedEvent
 from consilo.api.party import Party
 from consilo.protocol.refusals import InvalidInput
@@ -47,6 +47,10 @@ async def watch(
             reason = "the stream ended"
         except GatewayUnavailable as error:
             reason = str(error)
+        except GatewayRefused as error:
+            if error.code == "position-unknown":
+                raise LedgerRolledBack(error.message) from None
+            raise
         except InvalidInput as error:
             raise AnswerInvalid(f"an event cannot be read: {error.message}") from None
         log.info("event stream interrupted", because=reason)

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import socket
+from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from consilo.hosting.connections import SPARE_CONNECTIONS, Bounds, protocol_within
+from consilo.hosting.descriptors import make_room_for
 from consilo.hosting.start import CannotStart, announce
 
 
 class _Server(uvicorn.Server):
-    """Announces the address once the application is up and the socket listens."""
+    """Announces the address once the application is up and the socket listens, and says when the end has begun."""
 
-    def __init__(self, config: uvicorn.Config, url: str, port: int) -> None:
+    def __init__(self, config: uvicorn.Config, url: str, port: int, on_end: Callable[[], None] | None) -> None:
         super().__init__(config)
         self._facts: dict[str, str | int] = {"url": url, "port": port}
+        self._on_end = on_end
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             announce(**self._facts)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._on_end is not None:
+            self._on_end()
+        await super().shutdown(sockets)
 
-def serve_web(app: ASGIApp, *, host: str, port: int, shutdown_grace_seconds: int, max_connections: int) -> None:
+
+def serve_web(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    shutdown_grace_seconds: int,
+    bounds: Bounds,
+    on_end: Callable[[], None] | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight get `shutdown_grace_seconds` to finish.
 
     Args:
@@ -32,7 +50,8 @@ def serve_web(app: ASGIApp, *, host: str, port: int, shutdown_grace_seconds: int
         host: address to listen on.
         port: port; 0 takes a free one.
         shutdown_grace_seconds: for requests in flight.
-        max_connections: more at once are answered 503.
+        bounds: of every connection.
+        on_end: called, in the event loop, when a signal came: to end what would go on for ever.
 
     Raises:
         CannotStart: the address cannot be listened on.
@@ -47,17 +66,20 @@ def serve_web(app: ASGIApp, *, host: str, port: int, shutdown_grace_seconds: int
         raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}") from None
     bound = listener.getsockname()[1]
     shown = f"[{host}]" if family == socket.AF_INET6 else host
+    room = make_room_for(bounds.max_connections + SPARE_CONNECTIONS)
+    most = max(1, room - SPARE_CONNECTIONS)
     config = uvicorn.Config(
         app,
+        http=protocol_within(dataclasses.replace(bounds, max_connections=most)),  # type: ignore[arg-type]
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=shutdown_grace_seconds,
-        limit_concurrency=max_connections,
         timeout_keep_alive=30,
     )
     # uvicorn raises the signal that ended it once more; an end that was asked for is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     with listener:
-        _Server(config, f"http://{shown}:{bound}", bound).run(sockets=[listener])
+        _Server(config, f"http://{shown}:{bound}", bound, on_end).run(sockets=[listener])

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from consilo.hosting.connections import Bounds
 from consilo.hosting.start import CannotStart, run_service
 from consilo.hosting.web import serve_web
 from consilo.identity.errors import IdentityError
@@ -42,7 +43,7 @@ def serve(settings: ClientSettings) -> None:
         host=settings.host,
         port=settings.port,
         shutdown_grace_seconds=settings.shutdown_grace_seconds,
-        max_connections=settings.max_connections,
+        bounds=Bounds(max_connections=settings.max_connections),
     )
     if app.state.failure is not None:
         log.critical("cannot go on", reason=str(app.state.failure))

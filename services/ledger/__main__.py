@@ -8,27 +8,29 @@ from consilo.embedded.blocks import decode_genesis
 from consilo.embedded.errors import EmbeddedLedgerError
 from consilo.embedded.ledger import EmbeddedLedger
 from consilo.embedded.settings import LedgerSettings as EmbeddedLimits
+from consilo.hosting.connections import Bounds
 from consilo.hosting.start import CannotStart, run_service
 from consilo.hosting.web import serve_web
 from consilo.identity.errors import IdentityError
 from consilo.identity.identity import Identity
 from consilo.store.errors import StoreError
 from consilo.store.local import LocalObjectStore
+from consilo.store.port import ObjectStore
 from consilo.store.signing import SigningSecrets
 from services.ledger.app import create_app
 from services.ledger.embedded import EmbeddedAdapter
-from services.ledger.settings import EmbeddedSettings, LedgerSettings
+from services.ledger.settings import EmbeddedSettings, LedgerSettings, S3StoreAccess, StoreAccess
 
 
 def serve(settings: LedgerSettings) -> None:
     """Run the service until a signal ends it.
 
     Raises:
-        CannotStart: identity, ledger, store secret or address cannot be used; the message says which.
+        CannotStart: identity, ledger, store's secrets or address cannot be used; the message says which.
     """
     try:
         identity = Identity.load(settings.identity)
-        secrets = SigningSecrets.from_file(settings.store.secret_file)
+        store = open_store(settings.store)
         ledger = open_embedded(settings.embedded)
     except (IdentityError, StoreError, EmbeddedLedgerError, OSError) as error:
         raise CannotStart(str(error)) from None
@@ -36,16 +38,40 @@ def serve(settings: LedgerSettings) -> None:
     async def open_ledger() -> EmbeddedAdapter:
         return EmbeddedAdapter(ledger)
 
-    app = create_app(
-        settings, identity=identity, store=LocalObjectStore(settings.store.url, secrets), open_ledger=open_ledger
-    )
+    app = create_app(settings, identity=identity, store=store, open_ledger=open_ledger)
     serve_web(
         app,
         host=settings.host,
         port=settings.port,
         shutdown_grace_seconds=settings.shutdown_grace_seconds,
-        max_connections=settings.max_connections,
+        bounds=Bounds(
+            max_connections=settings.max_connections,
+            head_timeout_seconds=settings.head_timeout_seconds,
+            max_head_bytes=settings.max_head_bytes,
+            stall_timeout_seconds=settings.stall_timeout_seconds,
+        ),
     )
+
+
+def open_store(access: StoreAccess) -> ObjectStore:
+    """The adapter that signs URLs; it connects to nothing.
+
+    Raises:
+        CannotStart: what it needs is not installed, or its address is none.
+        StoreError: its secrets cannot be used.
+    """
+    if isinstance(access, S3StoreAccess):
+        try:
+            # Here, so that a gateway of a local store does without botocore.
+            from consilo.store.s3 import S3ObjectStore
+        except ModuleNotFoundError as error:
+            raise CannotStart(f"a store of kind s3 needs {error.name}: install the extra `s3`") from None
+        return S3ObjectStore(access)
+    secrets = SigningSecrets.from_file(access.secret_file)
+    try:
+        return LocalObjectStore(access.url, secrets)
+    except ValueError as error:
+        raise CannotStart(str(error)) from None
 
 
 def open_embedded(settings: EmbeddedSettings) -> EmbeddedLedger:

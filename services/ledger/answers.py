@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
 from fastapi.responses import Response
 
 from consilo.api.models import Problem
 from consilo.protocol.model import Record
+
+PROBLEM_TYPE: Final = "application/problem+json"
+_OF_TOKENS: Final = (401, 408, 413)
 
 
 def answer(record: Record) -> Response:
@@ -15,12 +19,31 @@ def answer(record: Record) -> Response:
     return Response(record.encode(), media_type="application/json")
 
 
-def documented(model: type[Record], *statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What an operation answers, for OpenAPI: the model, and problems with these statuses."""
+def documented(model: type[Record], *statuses: int, token: bool = True) -> dict[int | str, dict[str, Any]]:
+    """What an operation answers, for OpenAPI: the model, and problems with these statuses.
+
+    Args:
+        model: of the answer.
+        statuses: of problems that are the operation's own.
+        token: whether it needs a token, so that it reads a request's body and may refuse its sender.
+    """
+    return {200: {"model": model}, **documented_problems(*statuses, token=token)}
+
+
+def documented_problems(*statuses: int, token: bool = True) -> dict[int | str, dict[str, Any]]:
+    """The problems of an operation, as `documented` has them."""
+    general = _OF_TOKENS if token else ()
     problems: dict[int | str, dict[str, Any]] = {
-        status: {"model": Problem, "content": {"application/problem+json": {}}} for status in sorted({*statuses, 503})
+        status: {
+            "model": Problem,
+            "content": {PROBLEM_TYPE: {}},
+            "description": f"A problem: {HTTPStatus(status).phrase.lower()}",
+        }
+        for status in sorted({*statuses, *general, 503})
     }
-    return {200: {"model": model}, **problems}
+    # Without it, FastAPI would document the answer 422, which is never given.
+    problems["default"] = {"model": Problem, "content": {PROBLEM_TYPE: {}}, "description": "Any other problem"}
+    return problems
 
 
 def documented_body(model: type[Record]) -> dict[str, Any]:

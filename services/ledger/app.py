@@ -12,10 +12,12 @@ from consilo.identity.chains import ChainCache
 from consilo.identity.identity import Identity
 from consilo.store.port import ObjectStore
 from services.ledger import problems
+from services.ledger.description import describe
 from services.ledger.port import Ledger
 from services.ledger.requests import Services
 from services.ledger.routes import events, health, objects, reading, transactions
 from services.ledger.settings import LedgerSettings
+from services.ledger.streams import Ending
 
 
 def create_app(
@@ -46,6 +48,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,
     )
     app.state.services = Services(
         settings=settings,
@@ -53,8 +56,10 @@ def create_app(
         organisations=tuple(settings.organisations) or (identity.msp,),
         store=store,
         chains=ChainCache(),
+        ending=Ending(),
     )
     problems.install(app)
+    describe(app)
     for module in (transactions, reading, objects, events, health):
         app.include_router(module.router)
     return app

@@ -9,10 +9,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from consilo.api.models import Problem
 from consilo.identity.errors import TokenRefused
 from consilo.protocol.refusals import InvalidInput, Refusal
+from consilo.store.errors import StoreUnavailable
 from services.ledger.port import LedgerUnavailable
 
 log = structlog.get_logger(__name__)
@@ -68,9 +70,18 @@ def install(app: FastAPI) -> None:
     async def _unavailable(_: Request, error: LedgerUnavailable) -> Response:
         return problem_response(503, error.code, error.message, retryable=True)
 
+    @app.exception_handler(StoreUnavailable)
+    async def _store(_: Request, error: StoreUnavailable) -> Response:
+        return problem_response(503, "store-unavailable", str(error), retryable=True)
+
     @app.exception_handler(ServiceProblem)
     async def _service(_: Request, error: ServiceProblem) -> Response:
         return problem_response(error.status, error.code, error.detail, retryable=error.retryable)
+
+    @app.exception_handler(ClientDisconnect)
+    async def _gone(_: Request, __: ClientDisconnect) -> Response:
+        # Nobody hears it. A client that ends while it asks is no defect of this service.
+        return problem_response(400, "client-gone", "the client closed the connection", retryable=True)
 
     @app.exception_handler(RequestValidationError)
     async def _validation(_: Request, error: RequestValidationError) -> Response:
@@ -81,7 +92,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> Response:
         code = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http-error")
-        return problem_response(error.status_code, code, str(error.detail), retryable=False)
+        response = problem_response(error.status_code, code, str(error.detail), retryable=False)
+        response.headers.update(error.headers or {})
+        return response
 
     @app.exception_handler(Exception)
     async def _defect(request: Request, error: Exception) -> Response:

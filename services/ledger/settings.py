@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic_settings import SettingsConfigDict
 
 from consilo.hosting.start import ServiceSettings
+from consilo.store.s3_settings import S3Settings
+
+_KIND: Final = "kind of the object store: `local`, the store service; or `s3`, a bucket of an S3 server"
 
 
 class EmbeddedSettings(BaseModel):
@@ -26,15 +30,41 @@ class EmbeddedSettings(BaseModel):
     max_block_transactions: int = Field(128, ge=1, description="transactions in one block")
 
 
-class StoreAccess(BaseModel):
+UrlLifetime = Annotated[int, Field(ge=1, le=86_400, description="how long a signed URL may be used")]
+
+
+class LocalStoreAccess(BaseModel):
     """The local object store of this gateway's organisations."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["local"] = Field("local", description=_KIND)
     url: str = Field(description="base URL of the store, as clients reach it")
     secret_file: Path = Field(description="file with the store's signing secret")
-    url_lifetime_seconds: int = Field(900, ge=1, le=86_400, description="how long a signed URL may be used")
+    url_lifetime_seconds: UrlLifetime = 900
     max_object_bytes: int = Field(64 * 2**30, ge=1, description="largest artifact for which a URL is signed")
+
+
+class S3StoreAccess(S3Settings):
+    """The bucket of this gateway's organisations."""
+
+    kind: Literal["s3"] = Field(description=_KIND)
+    url_lifetime_seconds: UrlLifetime = 900
+
+
+def _tag_of_store(value: Any) -> str:
+    # Settings made before there were two kinds name none.
+    return f"kind={value.get('kind', 'local') if isinstance(value, dict) else getattr(value, 'kind', None)}"
+
+
+StoreAccess = Annotated[
+    Annotated[LocalStoreAccess, Tag("kind=local")] | Annotated[S3StoreAccess, Tag("kind=s3")],
+    Discriminator(
+        _tag_of_store,
+        custom_error_type="kind_of_store",
+        custom_error_message="the kind of the object store is `local` or `s3`",
+    ),
+]
 
 
 class LedgerSettings(ServiceSettings):
@@ -62,7 +92,15 @@ class LedgerSettings(ServiceSettings):
     store: StoreAccess = Field(description="the object store")
     max_body_bytes: int = Field(8 * 2**20, ge=1024, description="largest request body that is read")
     body_timeout_seconds: float = Field(30.0, gt=0, description="for a request's body to arrive")
-    max_connections: int = Field(4096, ge=1, description="connections at once; more are answered 503")
+    head_timeout_seconds: float = Field(10.0, gt=0, description="for a request's line and headers to arrive")
+    max_head_bytes: int = Field(32 * 1024, ge=1024, le=2**20, description="of a request's line and headers")
+    stall_timeout_seconds: float = Field(30.0, gt=0, description="without a byte of an answer taken by the client")
+    max_connections: int = Field(
+        4096,
+        ge=1,
+        description="connections at once, event streams included; more are answered 503. The limit of open files "
+        "(`ulimit -n`) is raised as far as it may be",
+    )
     token_leeway_seconds: int = Field(10, ge=0, le=300, description="by how much clocks may differ")
     token_lifetime_seconds: int = Field(60, ge=1, le=600, description="longest lifetime of a request token")
     heartbeat_seconds: float = Field(15.0, gt=0, description="between signs of life on an idle event stream")

@@ -63,7 +63,7 @@ class Demonstration:
         started = monotonic()
         with Display(self._console, self.settings.rounds) as display:
             display.note("starting ledger and store")
-            system = await start_ledger(self.settings.silos, self.directory, self._services)
+            system = await start_ledger(self.settings.silos, self.directory, self._services, store=self.settings.store)
             auditor = system.first.member("viewer", "auditor")
             async with Party(auditor, system.gateway) as party:
                 proposed = await self._propose(system, display)

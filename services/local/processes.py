@@ -1,10 +1,11 @@
-"""Processes of services: started, known to be ready, watched, ended by pid. Starts processes."""
+"""Processes of services: started, known to be ready, watched, started again, ended by pid. Starts processes."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,9 +35,8 @@ class Service:
     def __init__(self, name: str, module: str, arguments: Mapping[str, str | None], log: Path) -> None:
         self.name = name
         self.log = log
-        self._command = [sys.executable, "-m", module]
-        for option, value in arguments.items():
-            self._command += [f"--{option}"] if value is None else [f"--{option}", value]
+        self._module = module
+        self._arguments = dict(arguments)
         self._process: asyncio.subprocess.Process | None = None
         self.facts: dict[str, Any] = {}
 
@@ -50,15 +50,23 @@ class Service:
         """Process id while it runs."""
         return None if self._process is None or self._process.returncode is not None else self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; negative: by this signal. None while it runs."""
+        return None if self._process is None else self._process.returncode
+
     async def start(self, timeout_seconds: float) -> None:
         """Start the process and wait until it says that it is ready.
 
         Raises:
             ServiceFailed: it ended, or did not say so in time.
         """
+        command = [sys.executable, "-m", self._module]
+        for option, value in self._arguments.items():
+            command += [f"--{option}"] if value is None else [f"--{option}", value]
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command,
+                *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -75,6 +83,31 @@ class Service:
         if not line:
             raise ServiceFailed(f"{self.name} ended before it was ready\n{self._tail()}")
         self.facts = json.loads(line)
+        if "port" in self._arguments:
+            self._arguments["port"] = str(self.facts["port"])  # the others know it by now: it stays over restarts
+
+    async def restart(self, timeout_seconds: float) -> None:
+        """End the process if it still runs, and start it as it was started at first, on the same port.
+
+        Raises:
+            ServiceFailed: it ended, or was not ready in time.
+        """
+        await self.stop()
+        await self.start(timeout_seconds)
+
+    async def kill(self) -> None:
+        """End the process with SIGKILL, and wait until it has ended."""
+        process = self._running()
+        process.kill()
+        await process.wait()
+
+    def freeze(self) -> None:
+        """Stop the process where it is (SIGSTOP)."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on (SIGCONT)."""
+        self._running().send_signal(signal.SIGCONT)
 
     async def ended(self) -> None:
         """Return never, as long as the process runs.
@@ -93,6 +126,7 @@ class Service:
             return
         with suppress(ProcessLookupError):
             process.terminate()
+            process.send_signal(signal.SIGCONT)  # a frozen process hears nothing
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await process.wait()
@@ -101,17 +135,35 @@ class Service:
                 process.kill()
             await process.wait()
 
+    def _running(self) -> asyncio.subprocess.Process:
+        process = self._process
+        if process is None or process.returncode is not None:
+            raise ServiceFailed(f"{self.name} does not run\n{self._tail()}")
+        return process
+
     def _tail(self) -> str:
         data = self.log.read_bytes() if self.log.exists() else b""
         return f"the end of {self.log}:\n{data[-_LOG_TAIL_BYTES:].decode(errors='replace')}"
 
 
 class Services:
-    """All processes of a system, ended together in the reverse order of their start."""
+    """All processes of a system, ended together in the reverse order of their start.
 
-    def __init__(self, logs: Path, start_timeout_seconds: float) -> None:
+    Args:
+        logs: directory of the log files, one for each service.
+        start_timeout_seconds: for one service to be ready.
+        options: by a service's name: what is added to, or replaces, the arguments that it is started with.
+    """
+
+    def __init__(
+        self,
+        logs: Path,
+        start_timeout_seconds: float,
+        options: Mapping[str, Mapping[str, str | None]] | None = None,
+    ) -> None:
         self._logs = logs
         self._start_timeout_seconds = start_timeout_seconds
+        self._options = options or {}
         self.running: dict[str, Service] = {}
 
     async def start(self, name: str, module: str, arguments: Mapping[str, str | None]) -> Service:
@@ -120,6 +172,7 @@ class Services:
         Raises:
             ServiceFailed: it is not.
         """
+        arguments = {**arguments, **self._options.get(name, {})}
         service = Service(name, module, arguments, self._logs / f"{name}.log")
         self.running[name] = service
         await service.start(self._start_timeout_seconds)

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.local.stores import StoreKind
+
 TASKS = {
     "digits": "consilo.tasks.digits:Digits",
     "digits_linear": "consilo.tasks.digits_linear:DigitsLinear",
@@ -34,6 +36,9 @@ class DemoSettings(BaseSettings):
         0.5, description="how evenly classes are spread over the silos (Dirichlet): small is uneven"
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(7, description="of the split and of the initial model")
+    store: StoreKind = Field(
+        "local", description="object store: the store service, or versitygw (an S3 server, which must be on PATH)"
+    )
     keep: bool = Field(False, description="leave the services up at the end, until Ctrl-C")
     report: Path | None = Field(None, description="file to write all figures to, as JSON")
     directory: Path | None = Field(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from consilo.api.party import Party
 from consilo.protocol.bodies import ApproveRun, ProposeRun
@@ -22,8 +21,9 @@ from consilo.protocol.specification import (
     WholeCohort,
 )
 from consilo.protocol.tensors import TensorSchema
-from services.local.consortium import Hospital, found_hospitals, register, write_genesis, write_secret
+from services.local.consortium import Hospital, found_hospitals, register, write_genesis
 from services.local.processes import Services
+from services.local.stores import StoreKind, start_store
 
 MAX_SAMPLES: Final = 100_000
 GRACE_MS: Final = 5_000
@@ -50,18 +50,28 @@ class System:
         return self.hospitals[-1]
 
 
-async def start_ledger(hospitals: int, directory: Path, services: Services) -> System:
-    """Found the hospitals, start store and ledger service, register the hospitals."""
+async def start_ledger(
+    hospitals: int,
+    directory: Path,
+    services: Services,
+    *,
+    store: StoreKind = "local",
+    store_url: str | None = None,
+) -> System:
+    """Found the hospitals, start store and ledger service, register the hospitals.
+
+    Args:
+        hospitals: how many.
+        directory: of what they keep.
+        services: takes the processes.
+        store: kind of the object store.
+        store_url: base URL by which the store is reached; default: its own.
+    """
     founded = found_hospitals(hospitals, directory / "identities")
-    secret, genesis = directory / "store.secret", directory / "genesis.json"
-    write_secret(secret)
+    genesis = directory / "genesis.json"
     write_genesis(founded, genesis)
     founded[0].member("gateway", "gateway")
-    store = await services.start(
-        "store",
-        "services.store",
-        {"port": "0", "directory": str(directory / "objects"), "secret-file": str(secret)},
-    )
+    place = await start_store(store, directory, services, store_url=store_url)
     ledger = await services.start(
         "ledger",
         "services.ledger",
@@ -71,13 +81,11 @@ async def start_ledger(hospitals: int, directory: Path, services: Services) -> S
             "organisations": json.dumps([hospital.msp for hospital in founded]),
             "embedded.file": str(directory / "ledger.sqlite"),
             "embedded.genesis-file": str(genesis),
-            "store.url": store.url,
-            "store.secret-file": str(secret),
+            **place.ledger_arguments,
         },
     )
-    host = urlsplit(store.url).netloc
     for hospital in founded:
-        await register(hospital, gateway=ledger.url, store_host=host)
+        await register(hospital, gateway=ledger.url, store_host=place.host)
     return System(founded, services, ledger.url)
 
 

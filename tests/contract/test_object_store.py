@@ -2,10 +2,11 @@
 
 import hashlib
 import http.client
+import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,35 +22,15 @@ from consilo.api.transfer_errors import (
 from consilo.api.transfers import open_download, open_upload
 from consilo.store.errors import InvalidKey
 from consilo.store.keys import unique_key
-from consilo.store.local import LocalObjectStore, wall_clock
-from consilo.store.port import ObjectStore, SignedRequest
-from consilo.store.signing import SigningSecrets
-from tests.unit.store.running import SECRET, running_store, wait_for
+from consilo.store.port import SignedRequest
+from tests.contract.stores import STORES, StoreUnderTest
+from tests.unit.store.running import wait_for
 
 
-@dataclass
-class StoreUnderTest:
-    """A store, and what the tests must know to look behind it."""
-
-    adapter: ObjectStore
-    at_time: Callable[[int], ObjectStore]
-    """The same store, signing as if it were so many milliseconds later."""
-    host: str
-    leftovers: Callable[[], set[str]]
-    """What lies in the store besides whole objects."""
-
-
-@pytest.fixture(scope="module", params=["local"])
+@pytest.fixture(scope="module", params=sorted(STORES))
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreUnderTest]:
-    with running_store(tmp_path_factory.mktemp("store"), "--max-object-bytes", str(64 << 20)) as service:
-        yield StoreUnderTest(
-            adapter=service.adapter,
-            at_time=lambda later: LocalObjectStore(
-                service.url, SigningSecrets([SECRET]), clock=lambda: wall_clock() + later
-            ),
-            host=service.host,
-            leftovers=lambda: {name for name in service.files() if name.startswith(".")},
-        )
+    with STORES[request.param](tmp_path_factory.mktemp("store")) as running:
+        yield running
 
 
 def put(store: StoreUnderTest, request: SignedRequest, data: bytes) -> str | None:
@@ -107,7 +88,7 @@ def test_an_object_is_written_once(store: StoreUnderTest, again: bytes) -> None:
 def test_a_put_takes_exactly_the_size_it_was_signed_for(store: StoreUnderTest, length: int) -> None:
     key = unique_key("bound")
     signed = store.adapter.sign_put(key, 7, 60)
-    forged = replace(signed, headers={"Content-Length": str(length)})
+    forged = replace(signed, headers={**signed.headers, "Content-Length": str(length)})
     with pytest.raises(TransferError):
         put(store, forged, b"x" * length)
     assert store.adapter.head(key) is None
@@ -167,7 +148,10 @@ def test_a_url_with_any_character_of_its_signature_changed_is_refused(store: Sto
         tampered = signed.url[: len(signed.url) - position] + digit + signed.url[len(signed.url) - position + 1 :]
         with pytest.raises(TransferRefused) as refused:
             get(store, replace(signed, url=tampered), 7)
-        assert "signature" not in str(refused.value).lower()
+        shown = str(refused.value)
+        assert "?" not in shown
+        assert tampered[-64:] not in shown
+        assert signed.url[-64:] not in shown
 
 
 def test_a_url_without_its_query_is_refused(store: StoreUnderTest) -> None:
@@ -243,6 +227,35 @@ def test_of_several_writers_of_one_key_exactly_one_wins(store: StoreUnderTest) -
     assert len(winners) == 1
     assert get(store, store.adapter.sign_get(key, 60), 300_000) == bytes(winners) * 300_000
     wait_for(lambda: not store.leftovers(), "unfinished uploads to be removed")
+
+
+def cut_by_a_close(store: StoreUnderTest, key: str) -> SignedRequest:
+    """An upload of 5 MB whose sender ends after 3 MB, as when its process is killed: the kernel closes in order."""
+    signed = store.adapter.sign_put(key, 5_000_000, 60)
+    parts = urlsplit(signed.url)
+    head = [f"PUT {parts.path}?{parts.query} HTTP/1.1", f"Host: {parts.netloc}"]
+    head += [f"{name}: {value}" for name, value in signed.headers.items()]
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + b"w" * 3_000_000)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):  # until the store has dealt with it
+            pass
+    return signed
+
+
+def test_an_upload_whose_sender_ended_leaves_nothing(store: StoreUnderTest) -> None:
+    key = unique_key("ended")
+    cut_by_a_close(store, key)
+    if store.keeps_what_was_cut and store.adapter.head(key) is not None:
+        pytest.xfail("this versitygw keeps what was cut by a close (1.8.0 does; mended upstream later: its issue 2414)")
+    assert store.adapter.head(key) is None
+
+
+def test_what_is_left_of_an_upload_whose_sender_ended_is_never_taken_for_the_object(store: StoreUnderTest) -> None:
+    key = unique_key("ended")
+    cut_by_a_close(store, key)
+    with pytest.raises((ObjectMissing, SizeMismatch)):
+        get(store, store.adapter.sign_get(key, 60), 5_000_000)
 
 
 @pytest.mark.parametrize("key", ["", "/a", "a//b", "../a", "a/..", "A", "a b", "a%2e", "é", ".lock", "a" * 513])

@@ -200,8 +200,12 @@ def issue(authorities: dict[str, Authority], member: str) -> Identity:
 
 
 @contextmanager
-def running_consortium(directory: Path) -> Iterator[Consortium]:
-    """A consortium whose organisations are registered and which has no run yet."""
+def running_consortium(directory: Path, **ledger_settings: object) -> Iterator[Consortium]:
+    """A consortium whose organisations are registered and which has no run yet.
+
+    Settings of the ledger service may be given by their names (`heartbeat_seconds=0.2`); nested ones with two
+    underscores.
+    """
     authorities = {msp: Authority.create(msp, now=now_ms()) for msp in ORGANISATIONS}
     secret = directory / "store-secret"
     secret.write_text(secrets.token_hex(32) + "\n")
@@ -227,6 +231,7 @@ def running_consortium(directory: Path) -> Iterator[Consortium]:
             "CONSILO_LEDGER_EMBEDDED__GENESIS_FILE": str(directory / "genesis.json"),
             "CONSILO_LEDGER_STORE__URL": store.url,
             "CONSILO_LEDGER_STORE__SECRET_FILE": str(secret),
+            **{f"CONSILO_LEDGER_{name.upper()}": str(value) for name, value in ledger_settings.items()},
         }
 
         def start_ledger(port: str) -> Service:

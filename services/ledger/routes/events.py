@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
+import structlog
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
 from consilo.api.models import CommittedEvent, Position
 from consilo.api.watch import READY
 from consilo.protocol.values import NAME_PATTERN
-from services.ledger.port import Ledger
+from services.ledger.answers import documented_problems
+from services.ledger.port import Ledger, LedgerUnavailable
 from services.ledger.problems import ServiceProblem
 from services.ledger.requests import LedgerPort, Sender, Shared
+from services.ledger.streams import Ending
 
 router = APIRouter(prefix="/v1", tags=["events"])
 
 _PAGE: Final = 256
+_SIGN_OF_LIFE: Final = ":\n\n"
+
+log = structlog.get_logger(__name__)
 
 
 @router.get(
     "/events",
     summary="Server-sent events",
-    responses={200: {"content": {"text/event-stream": {}}, "description": "An endless stream"}},
+    responses={
+        200: {"content": {"text/event-stream": {}}, "description": "An endless stream"},
+        **documented_problems(400, 404),
+    },
     response_class=StreamingResponse,
 )
 async def events(
@@ -40,21 +48,31 @@ async def events(
     """Starts with an event `ready`, whose id is the cursor where the stream starts: from there nothing is missed.
 
     Then an event `transaction` for each; `data` is its JSON, `id` the cursor with which to resume the stream after it.
-    Comments are signs of life.
+    Comments are signs of life. The stream ends when the service does.
     """
     cursor = after or last_event_id
     try:
         start = await ledger.end() if cursor is None else Position.of_cursor(cursor)
     except ValueError:
         raise ServiceProblem(400, "malformed", "the cursor is not one of an event") from None
-    stream = _stream(ledger, start, run, shared.settings.heartbeat_seconds)
+    if start.height > (await ledger.head()).height:
+        raise ServiceProblem(
+            404, "position-unknown", "the ledger ends before this cursor: it was set back, or is another one"
+        )
+    stream = _stream(ledger, start, run, shared.settings.heartbeat_seconds, shared.ending)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
 
-async def _stream(ledger: Ledger, place: Position, run: str | None, heartbeat_seconds: float) -> AsyncIterator[str]:
+async def _stream(
+    ledger: Ledger, place: Position, run: str | None, heartbeat_seconds: float, ending: Ending
+) -> AsyncIterator[str]:
     yield f"event: {READY}\nid: {place.cursor()}\ndata: {{}}\n\n"
-    while True:
-        page = await ledger.events(place, _PAGE)
+    while not ending.is_set():
+        try:
+            page = await ledger.events(place, _PAGE)
+        except LedgerUnavailable as error:  # the answer has begun: all that is left is to end it
+            log.warning("event stream ended", code=error.code, reason=error.message)
+            return
         chosen = [committed for committed in page if run is None or committed.event.run == run]
         if chosen:
             yield "".join(map(_text, chosen))
@@ -62,10 +80,10 @@ async def _stream(ledger: Ledger, place: Position, run: str | None, heartbeat_se
             place = page[-1].position
             continue
         try:
-            async with asyncio.timeout(heartbeat_seconds):
+            async with ending.at_most(heartbeat_seconds):
                 await ledger.wait_after(place.height)
         except TimeoutError:
-            yield ":\n\n"
+            yield _SIGN_OF_LIFE
 
 
 def _text(committed: CommittedEvent) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Response
 
 from consilo.api.models import DownloadGrant, DownloadRequest, Signed, UploadGrant, UploadRequest
 from consilo.protocol.queries import Permission, Reading
+from consilo.store.errors import TooLarge
 from consilo.store.keys import unique_key
 from services.ledger.answers import answer, documented, documented_body
 from services.ledger.problems import ServiceProblem
@@ -19,7 +22,7 @@ _PUBLISHERS = frozenset({"operator", "aggregator", "silo"})
 @router.post(
     "/uploads",
     summary="A place for an artifact",
-    responses=documented(UploadGrant, 400, 401, 403, 413),
+    responses=documented(UploadGrant, 400, 403),
     openapi_extra=documented_body(UploadRequest),
 )
 async def upload(shared: Shared, sender: Sender, body: Body) -> Response:
@@ -32,18 +35,21 @@ async def upload(shared: Shared, sender: Sender, body: Body) -> Response:
         raise ServiceProblem(403, "organisation-not-served", f"this is not the gateway of {sender.msp}")
     if sender.role not in _PUBLISHERS:
         raise ServiceProblem(403, "role-not-allowed", f"a {sender.role} publishes no artifacts")
-    limit = shared.settings.store.max_object_bytes
-    if request.size_bytes > limit:
-        raise ServiceProblem(413, "too-large", f"this store takes objects of {limit} bytes at most")
-    key = unique_key(request.run, sender.msp, sender.name)
-    signed = shared.store.sign_put(key, request.size_bytes, shared.settings.store.url_lifetime_seconds)
+    store, key = shared.settings.store, unique_key(request.run, sender.msp, sender.name)
+    try:
+        # In a thread: some stores have credentials that must be renewed now and then.
+        signed = await asyncio.to_thread(shared.store.sign_put, key, request.size_bytes, store.url_lifetime_seconds)
+        if request.size_bytes > store.max_object_bytes:
+            raise TooLarge(f"this store takes objects of {store.max_object_bytes} bytes at most")
+    except TooLarge as error:
+        raise ServiceProblem(413, "too-large", str(error)) from None
     return answer(UploadGrant(organisation=sender.msp, key=key, request=Signed.of(signed)))
 
 
 @router.post(
     "/downloads",
     summary="An artifact",
-    responses=documented(DownloadGrant, 400, 401, 403, 404, 409),
+    responses=documented(DownloadGrant, 400, 403, 404, 409),
     openapi_extra=documented_body(DownloadRequest),
 )
 async def download(ledger: LedgerPort, shared: Shared, sender: Sender, body: Body) -> Response:
@@ -65,7 +71,8 @@ async def download(ledger: LedgerPort, shared: Shared, sender: Sender, body: Bod
             f"{sender.member}'s access is not on the ledger: record it first",
             retryable=True,
         )
-    signed = shared.store.sign_get(artifact.key, shared.settings.store.url_lifetime_seconds)
+    lifetime_seconds = shared.settings.store.url_lifetime_seconds
+    signed = await asyncio.to_thread(shared.store.sign_get, artifact.key, lifetime_seconds)
     return answer(
         DownloadGrant(organisation=artifact.organisation, size_bytes=artifact.size_bytes, request=Signed.of(signed))
     )

@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1", tags=["transactions"])
 @router.post(
     "/transactions",
     summary="Hand in a signed transaction",
-    responses=documented(Committed, 400, 409, 413),
+    responses=documented(Committed, 400, 404, 408, 409, 413, token=False),
     openapi_extra=documented_body(Transaction),
 )
 async def submit(ledger: LedgerPort, shared: Shared, body: Body) -> Response:

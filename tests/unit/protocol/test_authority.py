@@ -10,8 +10,9 @@ from consilo.protocol.authority import current_organisation, is_revoked
 from consilo.protocol.certificates import P256_ORDER
 from consilo.protocol.records import Organisation
 from consilo.protocol.transaction import envelope
+from tests.forgeries import tampered, with_certificates
 from tests.simulated_members import authority, expired_identity, identity, impostor_identity, nameless_certificate
-from tests.simulated_requests import signed, tampered, with_certificates
+from tests.simulated_requests import signed
 from tests.simulators import OUTSIDER, Consortium
 
 A, B = "HospitalA/silo", "HospitalB/silo"

@@ -124,7 +124,7 @@ def test_what_has_no_one_meaning_is_malformed(data: bytes) -> None:
         {"\ud800": 1},
         object(),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
     for wrapped in (value, [value], {"key": value}):

@@ -14,6 +14,7 @@ from consilo.protocol.records import Opening, Update
 from consilo.protocol.refusals import REFUSALS, InvalidInput, Refusal
 from consilo.protocol.transaction import Transaction
 from consilo.protocol.transitions.table import COMMON_REFUSALS, TRANSITIONS
+from tests.forgeries import tampered, with_certificates
 from tests.simulated_members import (
     early_identity,
     expired_identity,
@@ -21,7 +22,7 @@ from tests.simulated_members import (
     impostor_identity,
     nameless_certificate,
 )
-from tests.simulated_requests import artifact, tampered, with_certificates
+from tests.simulated_requests import artifact
 from tests.simulators import OUTSIDER, Consortium
 
 Way = Callable[[Consortium], Transaction]
@@ -60,7 +61,7 @@ def _(c: Consortium) -> Transaction:
 
 @way("organisation-unknown")
 def _(c: Consortium) -> Transaction:
-    return c.make.propose_run("HospitalZ/operator")
+    return c.make.propose_run("HospitalZ/operator", initial=artifact("HospitalA", "initial"))
 
 
 @way("certificate-malformed")

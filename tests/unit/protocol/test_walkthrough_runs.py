@@ -6,6 +6,7 @@ from consilo.protocol.access import may_read, reference_of
 from consilo.protocol.bodies import GlobalArtifact
 from consilo.protocol.records import Access, Evaluation, Opening, Update
 from consilo.protocol.views import run_names
+from tests.simulated_requests import artifact
 from tests.simulators import OUTSIDER, Consortium
 
 A, B, C = "HospitalA/silo", "HospitalB/silo", "HospitalC/silo"
@@ -230,6 +231,13 @@ def test_access_is_recorded_all_or_nothing() -> None:
     c.record_access(B, reference_of(c.latest))
     c.record_access(B, reference_of(c.latest), reference_of(c.latest))
     assert len(c.all(Access)) == 1
+
+
+def test_nobody_proposes_an_object_of_another_s_store_as_the_initial_global() -> None:
+    c = Consortium(silos=2)
+    with c.refused("artifact-mismatch"):
+        c.propose_run(initial=artifact("HospitalB", "a-secret-of-theirs"))
+    c.propose_run("HospitalB/operator", initial=artifact("HospitalB", "their-own"))
 
 
 def test_two_runs_on_one_ledger_keep_apart() -> None:

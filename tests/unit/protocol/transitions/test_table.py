@@ -101,6 +101,7 @@ SCENARIOS: dict[str, tuple[Callable[[Consortium], None], list[Fault]]] = {
         [
             Fault("rules-unknown", fields={"specification": {"rules": 2}}),
             Fault("organisation-not-named", member=f"{OUTSIDER}/operator"),
+            Fault("artifact-mismatch", fields={"specification": {"initial": artifact("HospitalB", "initial")}}),
             Fault("run-exists", lambda c: c.propose_run(rounds=9)),
         ],
     ),
@@ -245,7 +246,7 @@ def _pairs() -> list[tuple[str, Fault, Fault]]:
     pairs = []
     for kind, (_, faults) in SCENARIOS.items():
         for first, second in itertools.combinations(faults, 2):
-            clash = set(first.fields) & set(second.fields) or (first.member and second.member)
+            clash = (set(first.fields) & set(second.fields)) - {"specification"} or (first.member and second.member)
             if not clash and (kind, first.code, second.code) not in IMPOSSIBLE:
                 pairs.append((kind, first, second))
     return pairs

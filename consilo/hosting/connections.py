@@ -1,0 +1,227 @@
+"""One HTTP connection of an unknown peer, with bounds on what it may hold and for how long. Does network I/O.
+
+uvicorn's own protocol waits for a request's head for ever and takes one of any size. Here:
+
+- a head arrives whole within `head_timeout_seconds` of its first byte (of the connection, for the first one), and has
+  at most `max_head_bytes`;
+- a peer that reads no byte of an answer for `stall_timeout_seconds` is cut off;
+- more than `max_connections` are answered 503, except at `/livez`; `SPARE_CONNECTIONS` beyond that, they are closed;
+- when an answer comes before the end of the body, the rest is read and thrown away, up to a bound, so that the answer
+  reaches the peer;
+- what is no HTTP is answered with a problem.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from consilo.api.models import Problem
+
+SPARE_CONNECTIONS: Final = 64
+"""Connections beyond the most, which get an answer that says so."""
+
+_LINGER_SECONDS: Final = 2.0
+_LINGER_BYTES: Final = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a peer may do.
+
+    Attributes:
+        max_connections: served at once.
+        head_timeout_seconds: for a request's head to arrive.
+        max_head_bytes: of a request's line and headers.
+        stall_timeout_seconds: without a byte taken by the peer.
+    """
+
+    max_connections: int
+    head_timeout_seconds: float = 10.0
+    max_head_bytes: int = 32 * 1024
+    stall_timeout_seconds: float = 30.0
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's connection within `Bounds`. Made by uvicorn, once for each connection."""
+
+    def __init__(self, bounds: Bounds, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._bounds = bounds
+        self._application = self.app
+        self._in_head = True
+        self._began = False
+        self._head_bytes = 0
+        self._left_bytes = _LINGER_BYTES
+        self._ended = False
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+
+    # -- The connection --
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A peer has connected."""
+        super().connection_made(transport)
+        if len(self.connections) > self._bounds.max_connections + SPARE_CONNECTIONS:
+            self._ended = True
+            transport.abort()
+            return
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._ended = True
+        self._stop_timers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._ended:
+            self._left_bytes -= len(data)
+            if self._left_bytes < 0:
+                self.transport.abort()
+            return
+        if self._head_timer is None and not self._is_answering():
+            self._expect_head()
+        self._began = False
+        super().data_received(data)
+        if self._in_head and not self._ended:
+            # Not the piece in which the head began: before it, there may be the end of a body.
+            self._head_bytes += 0 if self._began else len(data)
+            if self._head_bytes > self._bounds.max_head_bytes:
+                self._refuse_head()
+
+    def pause_writing(self) -> None:
+        """The peer takes too little of what it is sent."""
+        super().pause_writing()
+        if self._stall_timer is None:
+            self._stall_timer = self.loop.call_later(self._bounds.stall_timeout_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The peer has taken enough of it."""
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+        super().resume_writing()
+
+    # -- A request --
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        super().on_message_begin()
+        self._in_head, self._began, self._head_bytes = True, True, 0
+
+    def on_headers_complete(self) -> None:
+        """A request's head is there."""
+        self._in_head = False
+        self._stop_head_timer()
+        if self._ended:
+            return
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self._bounds.max_head_bytes:
+            self._refuse_head()
+            return
+        is_crowded = len(self.connections) > self._bounds.max_connections
+        self.app = _crowded(self._application) if is_crowded else self._application
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a request's body."""
+        if not self._ended:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request's end."""
+        if not self._ended:
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer was written."""
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
+            self._end()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say that it was no HTTP."""
+        self._refuse(HTTPStatus.BAD_REQUEST, "bad-request", "this is no HTTP/1.1 request")
+
+    # -- Ends --
+
+    def _refuse_head(self) -> None:
+        detail = f"a request's line and headers have at most {self._bounds.max_head_bytes} bytes"
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too-large", detail)
+
+    def _refuse(self, status: HTTPStatus, code: str, detail: str) -> None:
+        if self._ended:
+            return
+        if self._is_answering():  # within an answer there is no other
+            self._ended = True
+            self.transport.abort()
+            return
+        body = problem(status, code, detail).encode()
+        head = f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/problem+json\r\n"
+        self.transport.write(f"{head}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body)
+        self._end()
+
+    def _end(self) -> None:
+        # Closing with unread bytes would reset the connection, and the peer could lose the answer.
+        self._ended = True
+        self._stop_timers()
+        self._unset_keepalive_if_required()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._head_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
+        return cycle is not None and not cycle.response_complete
+
+    def _expect_head(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        self._head_timer = self.loop.call_later(self._bounds.head_timeout_seconds, self.transport.abort)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_timers(self) -> None:
+        self._stop_head_timer()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+
+def problem(status: HTTPStatus, code: str, detail: str, *, retryable: bool = False) -> Problem:
+    """An answer of the server itself, which reaches no application."""
+    return Problem(title=status.phrase, status=status.value, detail=detail, code=code, retryable=retryable)
+
+
+def _crowded(app: ASGIApp) -> ASGIApp:
+    """In place of an application when there are too many connections; lets through who asks whether it lives."""
+    answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-many-connections", "try again shortly", retryable=True)
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/livez":
+            await app(scope, receive, send)
+            return
+        headers = {"retry-after": "1", "connection": "close"}
+        response = Response(answer.encode(), answer.status, headers, media_type="application/problem+json")
+        await response(scope, receive, send)
+
+    return respond
+
+
+def protocol_within(bounds: Bounds) -> Callable[..., asyncio.Protocol]:
+    """What uvicorn makes a connection with."""
+
+    def make(**arguments: Any) -> BoundedProtocol:
+        return BoundedProtocol(bounds, **arguments)
+
+    return make
