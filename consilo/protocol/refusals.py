@@ -97,7 +97,7 @@ REFUSALS: Final[dict[str, RefusalKind]] = _table(
     ("too-many-samples", False, "More samples than the specification allows the silo."),
     ("updates-changed", True, "The set of updates is not the one that the sender saw."),
     ("too-early", True, "Not enough updates yet, or the grace or deadline is not over."),
-    ("selection-too-small", False, "The policy selects fewer updates than the minimum."),
+    ("selection-too-small", True, "The policy selects fewer updates than the minimum."),
     ("round-not-closed", True, "No selection is recorded for this attempt."),
     ("exclusion-unknown", False, "The excluded member has no update in this attempt."),
     ("nothing-to-reopen", True, "No update is excluded, and the deadline is not over."),

@@ -150,13 +150,13 @@ def test_rejecting_and_stopping(cli: Commands, form: Path) -> None:
     watched = cli.run(THIRD, "run", "watch", "unwanted")
     assert (watched.exit_code, watched.stdout) == (1, "Run unwanted is rejected.\n")
 
-    propose(cli, form, "ended")
-    cli.good(OTHER, "run", "approve", "ended", "--yes")
-    said = cli.good(OTHER, "run", "stop", "ended", "--reason", "doubts", "--yes")
+    propose(cli, form, "cut-short")
+    cli.good(OTHER, "run", "approve", "cut-short", "--yes")
+    said = cli.good(OTHER, "run", "stop", "cut-short", "--reason", "doubts", "--yes")
     assert "HospitalB (doubts) want it to stop" in said
-    assert "Run ended is stopped." in cli.good(OPERATOR, "run", "stop", "ended", "--reason", "good enough", "--yes")
-    watched = cli.run(THIRD, "run", "watch", "ended")
-    assert (watched.exit_code, watched.stdout) == (1, "Run ended is stopped.\n")
+    assert "Run cut-short is stopped." in cli.good(OPERATOR, "run", "stop", "cut-short", "--reason", "good enough", "--yes")
+    watched = cli.run(THIRD, "run", "watch", "cut-short")
+    assert (watched.exit_code, watched.stdout) == (1, "Run cut-short is stopped.\n")
 
 
 def test_only_operators_propose(cli: Commands, form: Path) -> None:
