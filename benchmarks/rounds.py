@@ -1,6 +1,6 @@
 """Seconds per round and memory of each process, with real services and training that costs nothing.
 
-    python -m benchmarks.rounds --megabytes 1 --megabytes 100 --silos 2 --rounds 8
+    python -m benchmarks.rounds --case 1x2 --case 100x2 --rounds 8
 
 Each figure stands beside the floor: the same bytes moved by plain sockets and files in the same session.
 """
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -64,8 +67,11 @@ def peak_megabytes(pid: int) -> float:
 
 def children(pid: int) -> list[int]:
     """Ids of a process's children."""
-    found = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for path in found for child in path.read_text().split()]
+    result: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # of a thread that has ended meanwhile
+            result += map(int, path.read_text().split())
+    return result
 
 
 def note_peaks(services: Services, used: dict[str, float]) -> None:
@@ -81,7 +87,7 @@ def note_peaks(services: Services, used: dict[str, float]) -> None:
 async def measure(megabytes: int, silos: int, rounds: int, directory: Path, store: StoreKind) -> Figures:
     """Run rounds with real services, and measure."""
     (directory / "logs").mkdir(parents=True)
-    services = Services(directory / "logs", 60.0)
+    services = Services(directory / "logs", 60.0 + 5 * silos)
     used: dict[str, float] = {}
     try:
         system = await start_ledger(silos, directory, services, store=store)
@@ -101,14 +107,16 @@ async def measure(megabytes: int, silos: int, rounds: int, directory: Path, stor
             artifact = await party.data_put(RUN, initial)
         task = TaskReference(name="noop", version=loaded.version, parameters={"megabytes": megabytes})
         total = rounds + WARM_UP_ROUNDS
-        await propose(
-            system, RUN, specification(system, task=task, tensors=made.tensors, initial=artifact, rounds=total)
-        )
+        agreed = specification(system, task=task, tensors=made.tensors, initial=artifact, rounds=total)
         async with Party(auditor, system.gateway) as party:
-            async with asyncio.timeout(60 + total * (5 + megabytes * silos / 20)):
-                async for _ in watch(party, RUN):
-                    note_peaks(services, used)
-                    if (await party.metadata_get(RUN)).state == "finished":
+            async with asyncio.timeout(120 + 10 * silos + total * (5 + megabytes * silos / 20)):
+                async for event in watch(party, RUN):
+                    if event is None:  # from here on nothing is missed
+                        await propose(system, RUN, agreed)
+                        continue
+                    if event.event.effects:
+                        note_peaks(services, used)
+                    if "run-finished" in event.event.effects:
                         break
             seconds = []
             for number in range(WARM_UP_ROUNDS, total):
@@ -121,41 +129,87 @@ async def measure(megabytes: int, silos: int, rounds: int, directory: Path, stor
     return Figures(megabytes, silos, rounds, median(seconds), max(seconds), floor, used)
 
 
+COLUMNS = (
+    "model",
+    "silos",
+    "s/round",
+    "slowest",
+    "floor",
+    "ratio",
+    "aggregator",
+    "verifier",
+    "ledger",
+    "store",
+    "silo",
+    "worker",
+)
+"""Of the table: seconds, then the peak resident memory of each process in MB (of the largest silo and worker)."""
+
+
+def cells(row: Figures) -> tuple[str, ...]:
+    """One row of the table."""
+
+    def largest(chosen: Callable[[str], bool]) -> str:
+        return f"{max((peak for name, peak in row.peak_megabytes.items() if chosen(name)), default=0):.0f}"
+
+    return (
+        f"{row.megabytes} MB",
+        str(row.silos),
+        f"{row.seconds:.3f}",
+        f"{row.slowest:.3f}",
+        f"{row.floor:.3f}",
+        f"{row.seconds / row.floor:.1f}",
+        *(largest(name.__eq__) for name in ("aggregator", "verifier", "ledger", "store")),
+        largest(lambda name: name.startswith("silo-") and not name.endswith(" worker")),
+        largest(lambda name: name.endswith(" worker")),
+    )
+
+
 def table(rows: list[Figures]) -> Table:
     """The figures for people."""
     result = Table(title="A round without training", caption="seconds: median; memory: peak resident, in MB")
-    for column in ("model", "silos", "s/round", "slowest", "floor", "ratio", "memory"):
-        result.add_column(column)
+    for column in COLUMNS:
+        result.add_column(column, justify="right")
     for row in rows:
-        memory = ", ".join(f"{name} {value:.0f}" for name, value in row.peak_megabytes.items())
-        result.add_row(
-            f"{row.megabytes} MB",
-            str(row.silos),
-            f"{row.seconds:.3f}",
-            f"{row.slowest:.3f}",
-            f"{row.floor:.3f}",
-            f"{row.seconds / row.floor:.1f}",
-            memory,
-        )
+        result.add_row(*cells(row))
     return result
 
 
+def markdown(rows: list[Figures]) -> str:
+    """The figures as a table of Markdown."""
+    lines = [COLUMNS, ("---:",) * len(COLUMNS), *(cells(row) for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def parse_case(text: str) -> tuple[int, int]:
+    """Megabytes and silos of a case such as `100x2`."""
+    megabytes, separator, silos = text.partition("x")
+    if not (separator and megabytes.isdecimal() and silos.isdecimal() and int(megabytes) and int(silos)):
+        raise typer.BadParameter(f"{text!r} is not MEGABYTESxSILOS, e.g. 100x2")
+    return int(megabytes), int(silos)
+
+
 def main(
-    megabytes: Annotated[list[int], typer.Option(help="Sizes of the model.")] = [1, 100],  # noqa: B006 - typer's way
-    silos: Annotated[int, typer.Option(help="Number of silos.")] = 2,
+    case: Annotated[list[str], typer.Option(help="MEGABYTESxSILOS; may be given several times.")] = ["1x2", "100x2"],  # noqa: B006 - typer's way
     rounds: Annotated[int, typer.Option(help="Rounds that are counted.")] = 8,
     store: Annotated[StoreKind, typer.Option(help="Object store: local, or s3 (versitygw on PATH).")] = "local",
     report: Annotated[Path | None, typer.Option(help="File for the figures, as JSON.")] = None,
+    markdown_file: Annotated[Path | None, typer.Option("--markdown", help="File for the table, as Markdown.")] = None,
 ) -> None:
-    """Measure seconds per round and memory with real services and training that costs nothing."""
+    """Measure seconds per round and memory with real services and training that costs nothing.
+
+    A case keeps every model of all its rounds on disk until it ends: (rounds + 2) x (silos + 1) x megabytes.
+    """
     configure_logs(level="ERROR")
     rows = []
-    for size in megabytes:
+    for megabytes, silos in map(parse_case, case):
         with tempfile.TemporaryDirectory(prefix="consilo-bench-") as name:
-            rows.append(asyncio.run(measure(size, silos, rounds, Path(name), store)))
-    Console().print(table(rows))
+            rows.append(asyncio.run(measure(megabytes, silos, rounds, Path(name), store)))
+    Console(width=120 if not sys.stdout.isatty() else None).print(table(rows))
     if report is not None:
         report.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    if markdown_file is not None:
+        markdown_file.write_text(markdown(rows))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -18,10 +18,14 @@ from consilo.api.models import CommittedEvent
 from consilo.api.party import Party
 from consilo.api.transfer_errors import TransferError
 from consilo.api.watch import watch
+from consilo.protocol.apply import Event
 from consilo.protocol.values import organisation_of
 from consilo.protocol.views import RunStatus
 
 T = TypeVar("T")
+
+_COUNTED: Final = frozenset({"publish_update", "attest_global", "report_evaluation", "record_access"})
+"""Transactions of which a run has many, and which by themselves open, close or end nothing (else they have effects)."""
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +96,26 @@ Returns after how many seconds it wants to look again when nothing happens in th
 """
 
 
-async def follow_runs(party: Party, *, concerned: Callable[[RunStatus], bool], step: Step) -> None:
+def moves_run(event: Event) -> bool:
+    """Whether the event may give a member something to do that does not wait for single updates or attestations.
+
+    Most events of a round are not of this kind; to read the run again at each would be most of the ledger's work.
+    """
+    return bool(event.effects) or event.type not in _COUNTED
+
+
+def moves_run_or_is_update(event: Event) -> bool:
+    """As `moves_run`, and for each update: for who closes rounds."""
+    return event.type == "publish_update" or moves_run(event)
+
+
+async def follow_runs(
+    party: Party,
+    *,
+    concerned: Callable[[RunStatus], bool],
+    step: Step,
+    matters: Callable[[Event], bool] = moves_run,
+) -> None:
     """Call `step` for each run: at first, whenever something happened in it, and when the step wants it.
 
     Goes on until it is cancelled. Steps of different runs go on side by side, those of one run one after another. A
@@ -105,6 +128,7 @@ async def follow_runs(party: Party, *, concerned: Callable[[RunStatus], bool], s
         concerned: whether the run is any of the member's business; asked until the answer is no, which is final (a
             specification does not change).
         step: see `Step`.
+        matters: whether an event is a reason to look at its run.
 
     Raises:
         LedgerRolledBack: the ledger lost blocks; somebody must look into that.
@@ -121,6 +145,8 @@ async def follow_runs(party: Party, *, concerned: Callable[[RunStatus], bool], s
     try:
         async with asyncio.TaskGroup() as group, aclosing(watch(party)) as events:
             async for event in events:
+                if event is not None and not matters(event.event):
+                    continue
                 for run in await _runs_of(party, event):
                     wake(run)
     except ExceptionGroup as failures:
@@ -155,9 +181,8 @@ async def _follow(party: Party, run: str, news: _News, concerned: Callable[[RunS
             except Overtaken as overtaken:
                 log.info("work given up", because=str(overtaken))
             except Exception as error:
-                failures = (
-                    failures + 1 if status == failed_at else 1
-                )  # whatever failed before, the run has gone on since
+                # Whatever failed before, the run has gone on since.
+                failures = failures + 1 if status == failed_at else 1
                 failed_at = status
                 limits = party.settings
                 seconds = min(limits.backoff_first_seconds * 2 ** min(failures - 1, 32), limits.backoff_longest_seconds)

@@ -82,8 +82,17 @@ def _too_large(settings: LedgerSettings) -> ServiceProblem:
     return ServiceProblem(413, "too-large", f"a request's body has at most {settings.max_body_bytes} bytes")
 
 
-LedgerPort = Annotated[Ledger, Depends(ledger_of)]
-Shared = Annotated[Services, Depends(services_of)]
+async def _ledger(request: Request) -> Ledger:
+    return ledger_of(request)
+
+
+async def _services(request: Request) -> Services:
+    return services_of(request)
+
+
+# Asynchronous: FastAPI would call plain functions in a thread, which costs more than most requests do.
+LedgerPort = Annotated[Ledger, Depends(_ledger)]
+Shared = Annotated[Services, Depends(_services)]
 Body = Annotated[bytes, Depends(body_of)]
 
 

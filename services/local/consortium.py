@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import string
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,10 +42,11 @@ class Hospital:
 
 
 def found_hospitals(count: int, directory: Path) -> list[Hospital]:
-    """HospitalA, HospitalB, ...: each with a new CA, an operator and a silo, in directories of their own."""
+    """HospitalA, HospitalB, ... (numbers when letters do not suffice), each with a new CA, an operator and a silo."""
+    letters = count <= len(string.ascii_uppercase)
     hospitals = []
     for index in range(count):
-        msp = f"Hospital{chr(ord('A') + index)}"
+        msp = f"Hospital{string.ascii_uppercase[index]}" if letters else f"Hospital{index + 1:03}"
         place = directory / msp
         authority = Authority.create(msp, now=now_ms())
         authority.save(place / "authority")

@@ -150,13 +150,13 @@ def test_rejecting_and_stopping(cli: Commands, form: Path) -> None:
     watched = cli.run(THIRD, "run", "watch", "unwanted")
     assert (watched.exit_code, watched.stdout) == (1, "Run unwanted is rejected.\n")
 
-    propose(cli, form, "cut-short")
-    cli.good(OTHER, "run", "approve", "cut-short", "--yes")
-    said = cli.good(OTHER, "run", "stop", "cut-short", "--reason", "doubts", "--yes")
+    propose(cli, form, "stopped")
+    cli.good(OTHER, "run", "approve", "stopped", "--yes")
+    said = cli.good(OTHER, "run", "stop", "stopped", "--reason", "doubts", "--yes")
     assert "HospitalB (doubts) want it to stop" in said
-    assert "Run cut-short is stopped." in cli.good(OPERATOR, "run", "stop", "cut-short", "--reason", "good enough", "--yes")
-    watched = cli.run(THIRD, "run", "watch", "cut-short")
-    assert (watched.exit_code, watched.stdout) == (1, "Run cut-short is stopped.\n")
+    assert "Run stopped is stopped." in cli.good(OPERATOR, "run", "stop", "stopped", "--reason", "good enough", "--yes")
+    watched = cli.run(THIRD, "run", "watch", "stopped")
+    assert (watched.exit_code, watched.stdout) == (1, "Run stopped is stopped.\n")
 
 
 def test_only_operators_propose(cli: Commands, form: Path) -> None:
