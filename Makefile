@@ -109,8 +109,12 @@ JOBS ?= 2
 PYTEST = $(PY) -m pytest -q -n $(JOBS) --dist worksteal
 
 .PHONY: test
-test: setup-dev ## Run the tests, without the slow ones; options: JOBS=2 ARGS='-k name'
-	@$(PYTEST) tests -m "not slow" $(ARGS)
+test: setup-dev ## Run the tests, without faults and slow ones; options: JOBS=2 ARGS='-k name'
+	@$(PYTEST) tests --ignore tests/faults -m "not slow" $(ARGS)
+
+.PHONY: test-faults
+test-faults: setup-dev ## Kill, freeze and starve real processes during runs, without the long loops
+	@$(PYTEST) tests/faults -m "not slow" $(ARGS)
 
 .PHONY: test-all
 test-all: setup-dev ## Run all tests

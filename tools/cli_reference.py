@@ -12,7 +12,7 @@ from consilo.cli import exits
 from consilo.cli.main import app
 from tools.markdown import code, heading, link, page, paragraph, table
 
-_COMMON: Final = ("gateway", "identity", "patience", "state", "as_json")
+_COMMON: Final = ("gateway", "identity", "patience", "state", "private_networks", "as_json")
 _COMMON_TITLE: Final = "Common options"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tools.attacks_reference import attacks_page
 from tools.cli_reference import cli_page
 from tools.configuration_reference import configuration_page
 from tools.protocol_reference import protocol_page
@@ -19,6 +20,7 @@ from tools.rest_reference import rest_page
 FOLDER: Final = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
+    "attacks.md": attacks_page,
     "cli.md": cli_page,
     "configuration.md": configuration_page,
     "protocol.md": protocol_page,

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
-_STATUS_FIRST: Final = frozenset({"ServiceProblem", "problem_response", "Problem"})
+_STATUS_FIRST: Final = frozenset({"ServiceProblem", "problem_response", "Problem", "problem", "_refuse"})
 """Calls whose first argument is a status and whose second is a code."""
 
 

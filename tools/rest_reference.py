@@ -11,6 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 import consilo.embedded.errors as embedded_errors
+import consilo.hosting
 import consilo.identity.tokens as tokens
 import consilo.store.signing as signing
 import services.ledger
@@ -176,6 +177,8 @@ def _objects() -> list[str]:
 
 def _problems() -> str:
     service = problems_in(Path(services.ledger.__path__[0]))
+    for name, statuses in problems_in(Path(consilo.hosting.__path__[0])).items():
+        service.setdefault(name, set()).update(statuses)
     rows = [(code(name), ", ".join(map(str, sorted(statuses)))) for name, statuses in sorted(service.items())]
     refused = codes_raised_in(Path(str(tokens.__file__)), "TokenRefused")
     away = codes_raised_in(Path(str(embedded_errors.__file__)), "__init__", "LedgerUnavailable")

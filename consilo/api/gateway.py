@@ -6,6 +6,7 @@ is good for it alone.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -42,6 +43,8 @@ from consilo.protocol.views import RoundSummary, RunStatus
 R = TypeVar("R", bound=Record)
 
 _UNAVAILABLE = frozenset({502, 503, 504})
+_CLOCKS_DIFFER = "token-expired"
+"""Tokens are made anew for each request: it is a clock that is wrong, here or there, until somebody sets it right."""
 
 
 def now_ms() -> int:
@@ -148,8 +151,15 @@ class Gateway:
         return await self._call(UploadGrant, "POST", "/v1/uploads", body=request)
 
     async def download(self, request: DownloadRequest) -> DownloadGrant:
-        """A signed request for an artifact in the store of the gateway's organisation."""
-        return await self._call(DownloadGrant, "POST", "/v1/downloads", body=request)
+        """A signed request for an artifact in the store of the gateway's organisation, which may be another one.
+
+        So the answer must be whole in time, and not only its next byte.
+        """
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_seconds):
+                return await self._call(DownloadGrant, "POST", "/v1/downloads", body=request)
+        except TimeoutError:
+            raise GatewayUnavailable(f"{self.url}: the answer takes too long") from None
 
     @asynccontextmanager
     async def event_lines(self, after: str | None, run: str | None) -> AsyncIterator[AsyncIterator[str]]:
@@ -217,7 +227,7 @@ def _raise_problem(status: int, data: bytes) -> NoReturn:
         if status in _UNAVAILABLE:
             raise GatewayUnavailable(f"HTTP status {status}") from None
         raise AnswerInvalid(f"HTTP status {status} without a problem that says why") from None
-    if status in _UNAVAILABLE:
+    if status in _UNAVAILABLE or problem.code == _CLOCKS_DIFFER:
         raise GatewayUnavailable(problem.detail, problem.code)
     raise GatewayRefused(problem.code, problem.detail, status=status, retryable=problem.retryable)
 

@@ -24,8 +24,8 @@ _POSITION: Final = re.compile(r"(0|[1-9][0-9]{0,14})\.(0|[1-9][0-9]{0,9})", re.A
 class Position(Record):
     """A place in the ledger: block height, index of the transaction in the block."""
 
-    height: int
-    index: int
+    height: Annotated[int, Field(ge=0, le=2**53 - 1)]
+    index: Annotated[int, Field(ge=0, lt=10**10)]
 
     def cursor(self) -> str:
         """The opaque text with which a client resumes an event stream after this place."""
@@ -52,7 +52,7 @@ class Head(Record):
     """The newest block that a ledger service knows."""
 
     ledger: str
-    height: int
+    height: Annotated[int, Field(ge=0, le=2**53 - 1)]
     hash: Digest
 
 
@@ -146,7 +146,7 @@ class DownloadGrant(Record):
     """The request that gets an artifact, and its size."""
 
     organisation: Msp
-    size_bytes: int
+    size_bytes: Annotated[int, Field(ge=0, le=2**53 - 1)]
     request: Signed
 
 
@@ -158,7 +158,7 @@ class Problem(Record):
 
     type: str = "about:blank"
     title: str
-    status: int
+    status: Annotated[int, Field(ge=100, le=599)]
     detail: str
     code: str
     retryable: bool

@@ -216,6 +216,7 @@ class Party:
                 timeout_seconds=self.settings.transfer_timeout_seconds,
                 ca_file=self._ca_file,
                 networks=place.networks,
+                pace=self.settings.pace,
             )
 
         await self.patience("fetch an artifact", attempt)
@@ -229,14 +230,8 @@ class Party:
         grant = await gateway.download(DownloadRequest(run=run, artifact=artifact))
         own = await self.organisation(self.identity.msp)
         is_own = owner == own.msp or urlsplit(grant.request.url).netloc in own.stores
-        return Place(
-            grant.request.request(),
-            organisation.stores,
-            "",
-            owner,
-            grant.size_bytes,
-            networks=None if is_own else self._networks,
-        )
+        networks = None if is_own else self._networks
+        return Place(grant.request.request(), organisation.stores, "", owner, grant.size_bytes, networks)
 
     async def data_put(self, run: str, path: Path) -> Artifact:
         """Put a file into the own organisation's store, as an artifact of a run; its digest is computed on the way."""
@@ -297,5 +292,4 @@ class Party:
 
 
 def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
+    return urlsplit(url)[:2]

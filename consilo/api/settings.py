@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from consilo.api.pace import Pace
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 Cidr = Annotated[str, AfterValidator(lambda text: str(ipaddress.ip_network(text)))]
@@ -21,6 +23,11 @@ class ApiSettings(BaseModel):
     connect_timeout_seconds: Seconds = Field(5.0, description="To open a connection to a gateway.")
     request_timeout_seconds: Seconds = Field(30.0, description="For a gateway to answer a request.")
     transfer_timeout_seconds: Seconds = Field(60.0, description="Without a byte from an object store.")
+    minimum_bytes_per_second: int = Field(
+        64 * 1024,
+        ge=1,
+        description="A store that serves an artifact slower than this, after a transfer timeout of grace, is given up.",
+    )
     event_silence_seconds: Seconds = Field(
         60.0, description="Without a byte on the event stream (gateways send a sign of life every 15 s)."
     )
@@ -36,3 +43,8 @@ class ApiSettings(BaseModel):
     ca_file: str | None = Field(
         None, description="PEM file of roots for TLS to gateways and stores; default: the system's."
     )
+
+    @property
+    def pace(self) -> Pace:
+        """That a store must keep up when it serves an artifact."""
+        return Pace(self.minimum_bytes_per_second, self.transfer_timeout_seconds)

@@ -58,21 +58,26 @@ async def watch(
 
 
 async def _events(party: Party, after: str | None, run: str | None) -> AsyncIterator[tuple[str, str, str]]:
-    """Name, id and data of the events of one connection (WHATWG HTML, section 9.2.6)."""
     async with party.gateway.event_lines(after, run) as lines:
-        name, identifier = "", ""
-        data: list[str] = []
-        async for line in lines:
-            field, _, value = line.partition(":")
-            value = value.removeprefix(" ")
-            match field:
-                case "" if not line:
-                    if data:
-                        yield name, identifier, "\n".join(data)
-                    name, data = "", []
-                case "event":
-                    name = value
-                case "id":
-                    identifier = value
-                case "data":
-                    data.append(value)
+        async for event in events_in(lines):
+            yield event
+
+
+async def events_in(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, str, str]]:
+    """Name, id and data of the events in a stream's lines (WHATWG HTML, section 9.2.6)."""
+    name, identifier = "", ""
+    data: list[str] = []
+    async for line in lines:
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        match field:
+            case "" if not line:
+                if data:
+                    yield name, identifier, "\n".join(data)
+                name, data = "", []
+            case "event":
+                name = value
+            case "id":
+                identifier = value
+            case "data":
+                data.append(value)

@@ -62,6 +62,16 @@ def _common(
             show_default=False,
         ),
     ] = None,
+    private_networks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--private-network",
+            help="Network (CIDR) besides the public Internet in which other organisations' gateways and stores may "
+            "lie; may be given more than once.",
+            envvar="CONSILO_PRIVATE_NETWORKS",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The options of every connected command."""

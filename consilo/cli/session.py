@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
 
+from pydantic import ValidationError
+
 from consilo.api.errors import LedgerRolledBack
 from consilo.api.heads import HeadMemory
 from consilo.api.models import Head
@@ -38,6 +40,7 @@ class Session:
         identity: directory, or None when it was not given.
         patience: seconds to wait for what is away.
         state: directory, or None for the default.
+        private_networks: in which others' gateways and stores may lie, in CIDR notation.
         as_json: whether to print JSON.
     """
 
@@ -45,6 +48,7 @@ class Session:
     identity: Path | None = None
     patience: float = DEFAULT_PATIENCE_SECONDS
     state: Path | None = None
+    private_networks: list[str] | None = None
     as_json: bool = False
 
     @cached_property
@@ -83,6 +87,14 @@ class Session:
         readable = re.sub(r"[^A-Za-z0-9.]+", "-", url.split("://", 1)[1])[:80].strip("-.")
         return (self.state or default_state_directory()) / "heads" / f"{readable}-{digest(url.encode())[:8]}.json"
 
+    @property
+    def _settings(self) -> ApiSettings:
+        try:
+            return ApiSettings(private_networks=tuple(self.private_networks or ()))
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            raise CliError("network-invalid", f"--private-network: {reason}", exit_code=USAGE) from None
+
     def remembered(self) -> Head | None:
         """The newest block that this gateway showed to earlier commands, or None."""
         return HeadMemory(self.head_file).seen
@@ -97,10 +109,9 @@ class Session:
         Raises:
             Exception: as `Party.connect` and the work do.
         """
-        member, url, memory = self.member, self.gateway_url, HeadMemory(self.head_file)
+        member, url, memory, settings = self.member, self.gateway_url, HeadMemory(self.head_file), self._settings
 
         async def connected() -> T:
-            settings = ApiSettings()
             patience = Patience(settings, limit_seconds=self.patience)
             async with Party(
                 member, url, settings=settings, memory=memory, patience=patience, registered=registered

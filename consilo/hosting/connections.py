@@ -5,7 +5,8 @@ uvicorn's own protocol waits for a request's head for ever and takes one of any 
 - a head arrives whole within `head_timeout_seconds` of its first byte (of the connection, for the first one), and has
   at most `max_head_bytes`;
 - a peer that reads no byte of an answer for `stall_timeout_seconds` is cut off;
-- more than `max_connections` are answered 503, except at `/livez`; `SPARE_CONNECTIONS` beyond that, they are closed;
+- when there are more than `max_connections`, the one that has waited longest for a head makes room; when none waits,
+  they are answered 503, except at `/livez`, and `SPARE_CONNECTIONS` beyond that closed;
 - when an answer comes before the end of the body, the rest is read and thrown away, up to a bound, so that the answer
   reaches the peer;
 - what is no HTTP is answered with a problem.
@@ -28,6 +29,7 @@ from consilo.api.models import Problem
 SPARE_CONNECTIONS: Final = 64
 """Connections beyond the most, which get an answer that says so."""
 
+_HEADER_BYTES: Final = len(b": \r\n")
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 16 * 2**20
 
@@ -50,11 +52,12 @@ class Bounds:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's connection within `Bounds`. Made by uvicorn, once for each connection."""
+    """uvicorn's connection within `Bounds`. Made by uvicorn, once for each; `waiting` are those that serve nothing."""
 
-    def __init__(self, bounds: Bounds, **arguments: Any) -> None:
+    def __init__(self, bounds: Bounds, waiting: dict[BoundedProtocol, None], **arguments: Any) -> None:
         super().__init__(**arguments)
         self._bounds = bounds
+        self._waiting = waiting
         self._application = self.app
         self._in_head = True
         self._began = False
@@ -69,6 +72,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A peer has connected."""
         super().connection_made(transport)
+        if len(self.connections) > self._bounds.max_connections:
+            self._make_room()
         if len(self.connections) > self._bounds.max_connections + SPARE_CONNECTIONS:
             self._ended = True
             transport.abort()
@@ -124,7 +129,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_head_timer()
         if self._ended:
             return
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self._bounds.max_head_bytes:
+        if (
+            len(self.url) + sum(len(name) + len(value) + _HEADER_BYTES for name, value in self.headers)
+            > self._bounds.max_head_bytes
+        ):
             self._refuse_head()
             return
         is_crowded = len(self.connections) > self._bounds.max_connections
@@ -144,8 +152,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer was written."""
         super().on_response_complete()
-        if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
+        if self._ended or self.transport.is_closing() or self._is_answering():
+            return
+        if self.cycle.more_body:
             self._end()
+            return
+        self._waiting[self] = None
+        if self._in_head and self._head_timer is None:  # a next request has begun meanwhile
+            self._unset_keepalive_if_required()
+            self._time_head()
 
     def send_400_response(self, msg: str) -> None:
         """Say that it was no HTTP."""
@@ -160,10 +175,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus, code: str, detail: str) -> None:
         if self._ended:
             return
-        if self._is_answering():  # within an answer there is no other
-            self._ended = True
-            self.transport.abort()
-            return
+        if self._is_answering():
+            if self.cycle.response_started:  # within an answer there is no other
+                self._ended = True
+                self.transport.abort()
+                return
+            # The application waits for the rest of the body: for it, the peer has gone.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         body = problem(status, code, detail).encode()
         head = f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/problem+json\r\n"
         self.transport.write(f"{head}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body)
@@ -178,15 +197,29 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         self._head_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
+    def _make_room(self) -> None:
+        # They stand in the order in which they began to wait.
+        for longest in self._waiting:
+            longest._ended = True
+            longest._stop_timers()
+            longest.transport.abort()
+            self.connections.discard(longest)
+            return
+
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # None before the first request
         return cycle is not None and not cycle.response_complete
 
     def _expect_head(self) -> None:
         self._in_head, self._head_bytes = True, 0
+        self._time_head()
+
+    def _time_head(self) -> None:
         self._head_timer = self.loop.call_later(self._bounds.head_timeout_seconds, self.transport.abort)
+        self._waiting.setdefault(self)
 
     def _stop_head_timer(self) -> None:
+        self._waiting.pop(self, None)
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -220,8 +253,9 @@ def _crowded(app: ASGIApp) -> ASGIApp:
 
 def protocol_within(bounds: Bounds) -> Callable[..., asyncio.Protocol]:
     """What uvicorn makes a connection with."""
+    waiting: dict[BoundedProtocol, None] = {}
 
     def make(**arguments: Any) -> BoundedProtocol:
-        return BoundedProtocol(bounds, **arguments)
+        return BoundedProtocol(bounds, waiting, **arguments)
 
     return make

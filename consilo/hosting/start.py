@@ -38,28 +38,35 @@ class CannotStart(Exception):
 
 
 def run_service(settings_type: type[S], serve: Callable[[S], None], arguments: list[str] | None = None) -> int:
-    """Read the settings, set up logs, serve, and return the exit code.
+    """Read the settings, set up logs, serve, and return the exit code. Raises nothing but what ends processes.
 
     Args:
         settings_type: read from the environment and the command line.
-        serve: runs the service until it is told to end.
+        serve: runs the service until it is told to end; raises `CannotStart` when it cannot.
         arguments: the command line; default: the process's.
     """
     configure_logs()
     prefix = settings_type.model_config.get("env_prefix", "")
     try:
         settings = CliApp.run(settings_type, cli_args=sys.argv[1:] if arguments is None else arguments)
-        configure_logs(settings.log_format, settings.log_level)
-        serve(settings)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             # Without what only tells which member of a union was meant, e.g. `kind=s3`.
             name = "__".join(str(part) for part in problem["loc"] if "=" not in str(part))
             log.critical("cannot start: a setting is wrong", setting=f"{prefix}{name.upper()}", reason=problem["msg"])
         return 2
-    except (CannotStart, SettingsError) as error:
+    except SettingsError as error:
         log.critical("cannot start", reason=str(error))
         return 2
+    configure_logs(settings.log_format, settings.log_level)
+    try:
+        serve(settings)
+    except CannotStart as error:
+        log.critical("cannot start", reason=str(error))
+        return 2
+    except Exception:
+        log.critical("failed by a defect", exc_info=True)
+        return 1
     log.info("ended")
     return 0
 

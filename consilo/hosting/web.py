@@ -6,6 +6,7 @@ import dataclasses
 import signal
 import socket
 from collections.abc import Callable
+from typing import Literal
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -42,6 +43,7 @@ def serve_web(
     shutdown_grace_seconds: int,
     bounds: Bounds,
     on_end: Callable[[], None] | None = None,
+    loop: Literal["auto", "asyncio"] = "auto",
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight get `shutdown_grace_seconds` to finish.
 
@@ -52,6 +54,8 @@ def serve_web(
         shutdown_grace_seconds: for requests in flight.
         bounds: of every connection.
         on_end: called, in the event loop, when a signal came: to end what would go on for ever.
+        loop: `auto`: uvloop; `asyncio` for a service that is a client of gateways too. On uvloop, a pooled connection
+            of httpx that breaks may fail every later request with an AttributeError (anyio finds no socket).
 
     Raises:
         CannotStart: the address cannot be listened on.
@@ -71,6 +75,7 @@ def serve_web(
     config = uvicorn.Config(
         app,
         http=protocol_within(dataclasses.replace(bounds, max_connections=most)),  # type: ignore[arg-type]
+        loop=loop,
         ws="none",
         log_config=None,
         access_log=False,

@@ -14,6 +14,7 @@ from consilo.protocol.refusals import InvalidInput, Refusal
 from consilo.protocol.state import Draft, State
 from consilo.protocol.transaction import Transaction
 from consilo.protocol.transitions.table import TRANSITIONS
+from consilo.protocol.values import AttemptNumber, RoundNumber
 
 
 class Event(Record):
@@ -23,8 +24,8 @@ class Event(Record):
     type: str
     member: str
     run: str | None
-    round: int | None
-    attempt: int | None
+    round: RoundNumber | None
+    attempt: AttemptNumber | None
     effects: tuple[str, ...]
 
 

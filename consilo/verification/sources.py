@@ -173,6 +173,7 @@ class RemoteSource:
             timeout_seconds=settings.transfer_timeout_seconds,
             ca_file=None if settings.ca_file is None else Path(settings.ca_file),
             networks=place.networks,
+            pace=settings.pace,
         )
         with contextlib.ExitStack() as undo:
             undo.callback(download.close)

@@ -94,6 +94,7 @@ def _digest(party: Party, place: Place, size_bytes: int, stop: threading.Event) 
         timeout_seconds=settings.transfer_timeout_seconds,
         ca_file=None if settings.ca_file is None else Path(settings.ca_file),
         networks=place.networks,
+        pace=settings.pace,
     ) as download:
         while count := download.readinto(block):
             if stop.is_set():

@@ -92,7 +92,9 @@ class Aggregator:
     async def _close_or_wait(self, run: str, attempt: Attempt) -> float | None:
         """Close the attempt when it may be closed, open the next one when its time is over, else wait for either."""
         opening, closable = attempt.opening, attempt.closable_from
-        if (left := _seconds_until(attempt.reopenable_from if closable is None else closable)) > 0:
+        due_at = attempt.reopenable_from if closable is None else closable
+        # What may be closed from its opening on is closed, though the ledger's clock be ahead of the one here.
+        if due_at > opening.opened_at and (left := _seconds_until(due_at)) > 0:
             return left
         if closable is None:
             await self._reopen(run, attempt, ())
@@ -107,7 +109,7 @@ class Aggregator:
         """Make the next global, or exclude the updates of which none can be made."""
         opening = attempt.opening
         standby_ms = int(self._settings.standby_seconds * 1000) * (self._place_in_line(look.status) or 0)
-        if (left := _seconds_until(selection.closed_at + standby_ms)) > 0:
+        if standby_ms and (left := _seconds_until(selection.closed_at + standby_ms)) > 0:
             return left
         name = (look.run, opening.round, opening.attempt)
         if name in self._hopeless:

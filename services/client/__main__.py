@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from consilo.api.errors import ApiError
 from consilo.hosting.connections import Bounds
 from consilo.hosting.start import CannotStart, run_service
 from consilo.hosting.web import serve_web
@@ -44,9 +45,11 @@ def serve(settings: ClientSettings) -> None:
         port=settings.port,
         shutdown_grace_seconds=settings.shutdown_grace_seconds,
         bounds=Bounds(max_connections=settings.max_connections),
+        loop="asyncio",
     )
     if app.state.failure is not None:
-        log.critical("cannot go on", reason=str(app.state.failure))
+        explained = isinstance(app.state.failure, ApiError)
+        log.critical("cannot go on", reason=str(app.state.failure), exc_info=None if explained else app.state.failure)
         raise SystemExit(1)
 
 

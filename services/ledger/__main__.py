@@ -13,6 +13,7 @@ from consilo.hosting.start import CannotStart, run_service
 from consilo.hosting.web import serve_web
 from consilo.identity.errors import IdentityError
 from consilo.identity.identity import Identity
+from consilo.protocol.refusals import InvalidInput
 from consilo.store.errors import StoreError
 from consilo.store.local import LocalObjectStore
 from consilo.store.port import ObjectStore
@@ -30,6 +31,8 @@ def serve(settings: LedgerSettings) -> None:
     """
     try:
         identity = Identity.load(settings.identity)
+        if identity.role != "gateway":
+            raise CannotStart(f"{settings.identity} has the role {identity.role}; this service needs a gateway's")
         store = open_store(settings.store)
         ledger = open_embedded(settings.embedded)
     except (IdentityError, StoreError, EmbeddedLedgerError, OSError) as error:
@@ -50,6 +53,7 @@ def serve(settings: LedgerSettings) -> None:
             max_head_bytes=settings.max_head_bytes,
             stall_timeout_seconds=settings.stall_timeout_seconds,
         ),
+        on_end=app.state.services.ending.set,
     )
 
 
@@ -78,7 +82,7 @@ def open_embedded(settings: EmbeddedSettings) -> EmbeddedLedger:
     """Open the ledger's file, made from its genesis when it is missing.
 
     Raises:
-        CannotStart: it is missing and there is no genesis.
+        CannotStart: it is missing and there is no genesis, or what is named as one is none.
         EmbeddedLedgerError: it cannot be opened.
     """
     limits = EmbeddedLimits(
@@ -88,7 +92,11 @@ def open_embedded(settings: EmbeddedSettings) -> EmbeddedLedger:
     if not settings.file.exists():
         if settings.genesis_file is None:
             raise CannotStart(f"there is no ledger at {settings.file}: name a genesis file, or the right ledger")
-        EmbeddedLedger.create(settings.file, decode_genesis(settings.genesis_file.read_bytes()))
+        try:
+            genesis = decode_genesis(settings.genesis_file.read_bytes())
+        except InvalidInput as error:
+            raise CannotStart(f"{settings.genesis_file} is no genesis: {error.message}") from None
+        EmbeddedLedger.create(settings.file, genesis)
     return EmbeddedLedger.open(settings.file, settings=limits)
 
 

@@ -71,6 +71,7 @@ class Connection:
         self._idle = True
         self._ending = False
         self._has_asked = False
+        self._waiting_since: float | None = time.monotonic()
         # Of the request being served:
         self._keep_alive = False
         self._body_left = 0
@@ -88,6 +89,11 @@ class Connection:
             with self._state:
                 self._ending = True
                 self._client.close()
+
+    @property
+    def waiting_since(self) -> float | None:
+        """When it began to wait for a request's head, on the monotonic clock; None while it serves one."""
+        return self._waiting_since
 
     def end_when_idle(self) -> None:
         """Asks the connection to end after the request that is being served. From any thread."""
@@ -132,6 +138,7 @@ class Connection:
             if self._ending:
                 return False
             self._idle = True
+            self._waiting_since = time.monotonic()
         # A connection that never asked for anything gets less patience than one that did.
         patience = self._waits.idle_timeout_seconds if self._has_asked else self._waits.header_timeout_seconds
         if not self._buffer and not self._read(patience):
@@ -145,6 +152,7 @@ class Connection:
         code: str | None = None
         try:
             head = parse_head(self._read_head())
+            self._waiting_since = None
             self._keep_alive = head.keep_alive and not self._ending
             self._body_left = head.content_length or 0
             self._handle(head, self)

@@ -1,7 +1,8 @@
 """Accepts connections, a thread for each, and ends in order. Does network I/O.
 
 Beyond `max_connections` a few more connections are accepted, which can only ask for the service's health: an
-orchestrator must not take a busy store for a dead one. Beyond those, connections are closed at once.
+orchestrator must not take a busy store for a dead one. Beyond those, connections are closed at once. A connection that
+only waits keeps nobody out: when all are in use, the one that has waited longest for a request's head makes room.
 """
 
 import contextlib
@@ -54,6 +55,7 @@ class StoreServer:
         )
         self._lock = threading.Lock()
         self._connections: dict[Connection, threading.Thread] = {}
+        self._leaving: set[Connection] = set()
         self._stop_reader, self._stop_writer = socket.socketpair()
         self._stop_writer.setblocking(False)
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -100,12 +102,16 @@ class StoreServer:
             self._log.warning("cannot accept a connection", errno=error.errno)
             select.select([self._stop_reader], [], [], _ACCEPT_PAUSE_SECONDS)
             return
+        most = self._settings.max_connections
         with self._lock:
-            count = len(self._connections)
-        if count >= self._settings.max_connections + _CROWD:
+            everyone = len(self._connections)
+            count = everyone - len(self._leaving)
+            if count >= most and self._make_room():
+                count -= 1
+        if count >= most + _CROWD or everyone >= 2 * (most + _CROWD):
             client.close()
             return
-        crowded = count >= self._settings.max_connections
+        crowded = count >= most
         handle = self._handlers.handle_when_crowded if crowded else self._handlers.handle
         connection = Connection(client, handle, self._waits, self._log)
         thread = threading.Thread(target=self._serve, args=(connection,), name="connection", daemon=True)
@@ -113,12 +119,27 @@ class StoreServer:
             self._connections[connection] = thread
         thread.start()
 
+    def _make_room(self) -> bool:
+        # Cuts the connection that has waited longest for a head, if one waits; its thread ends by itself.
+        waiting = [
+            (since, connection)
+            for connection in self._connections
+            if (since := connection.waiting_since) is not None and connection not in self._leaving
+        ]
+        if not waiting:
+            return False
+        _, longest = min(waiting, key=lambda each: each[0])
+        self._leaving.add(longest)
+        longest.cut()
+        return True
+
     def _serve(self, connection: Connection) -> None:
         try:
             connection.serve()
         finally:
             with self._lock:
                 del self._connections[connection]
+                self._leaving.discard(connection)
 
     def _end_connections(self) -> None:
         for connection in self._open_connections():

@@ -32,7 +32,8 @@ class Asked:
     Attributes:
         method: as sent.
         key: of the object, `<run>/<organisation>/<member>/<unique>`.
-        count: how many requests with this method for this key came so far, this one included.
+        count: how many requests with this method for this key came so far, this one included; of uploads, each of
+            which has a key of its own, how many of this member in this run.
     """
 
     method: str
@@ -90,8 +91,9 @@ class Proxy:
             head = await reader.readuntil(b"\r\n\r\n")
             method, target = head.split(b" ", 2)[:2]
             key = target.decode("ascii").partition("?")[0].removeprefix("/objects/")
-            self._asked[method.decode(), key] += 1
-            asked = Asked(method.decode(), key, self._asked[method.decode(), key])
+            counted = method.decode(), key.rpartition("/")[0] if method == b"PUT" else key
+            self._asked[counted] += 1
+            asked = Asked(method.decode(), key, self._asked[counted])
             treatment = self.script(asked)
             if treatment != HONEST:
                 self.treated[asked.method] += 1

@@ -64,7 +64,7 @@ async def hurried(trial: Trial) -> Party:
 
 
 async def publish_until_refused(operator: Party) -> None:
-    for number in range(1000):
+    for number in range(1, 1000):
         await operator.metadata_publish(RevokeMember(serial=f"{number:x}", reason="lost"))
 
 
@@ -77,7 +77,7 @@ async def test_on_a_full_disk_the_ledger_says_so_and_goes_on_when_there_is_room(
         with full(disk):
             # The write-ahead log may have room in pages of its own for a while.
             await until_said(trial, "ledger", "disk is full")
-            with pytest.raises(GatewayUnavailable, match="ledger-full.*make room"):
+            with pytest.raises(GatewayUnavailable, match=r"ledger-full.*make room"):
                 await publish_until_refused(operator)
             assert (await operator.metadata_get("full")).state == "active", "reading goes on"
             trial.check_processes()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from consilo.api.errors import LedgerRolledBack
+from consilo.api.party import Party
 from consilo.embedded.file import LedgerFile
 from services.local.processes import ServiceFailed
 from tests.faults.harness import MEMBERS, Trial, running_system, wait_for
@@ -38,8 +39,11 @@ def height(directory: Path) -> int:
 
 
 @asynccontextmanager
-async def rolled_back(trial: Trial, tmp_path: Path) -> AsyncIterator[None]:
-    """In the middle of a run, the ledger as it was two rounds before; at the end the right one is back."""
+async def rolled_back(trial: Trial, tmp_path: Path, auditor: Party) -> AsyncIterator[None]:
+    """In the middle of a run, the ledger as it was two rounds before; at the end the right one is back.
+
+    `auditor` has seen the head of the right one.
+    """
     backup, right = tmp_path / "backup", tmp_path / "right"
     await trial.begin("back", rounds=6)
     await trial.until_global("back", 1)
@@ -47,6 +51,7 @@ async def rolled_back(trial: Trial, tmp_path: Path) -> AsyncIterator[None]:
     copy_ledger(trial.directory, backup)
     await trial.restart("ledger")
     await trial.until_global("back", 3)
+    await auditor.connect()
     await trial.service("ledger").kill()
     move_ledger(trial, right)
     copy_ledger(backup, trial.directory)
@@ -65,7 +70,7 @@ async def test_members_end_when_the_ledger_is_an_old_backup_and_go_on_when_the_r
     async with running_system(tmp_path) as trial:
         trial.expected.append("ledger-rolled-back")
         auditor = await trial.party()
-        async with rolled_back(trial, tmp_path):
+        async with rolled_back(trial, tmp_path, auditor):
             await wait_for(
                 lambda: all(trial.service(name).exit_code == 1 for name in FOLLOWERS), "all members to end with code 1"
             )

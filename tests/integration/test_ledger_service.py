@@ -16,21 +16,13 @@ from consilo.protocol.bodies import ProposeRun, StopRun
 from consilo.protocol.canonical import canonical, digest
 from consilo.protocol.queries import Organisations, Records, RunNames
 from consilo.protocol.records import Organisation
-from consilo.protocol.transaction import Payload, envelope, payload, signed_bytes
+from consilo.protocol.transaction import envelope, payload, signed_bytes
 from consilo.protocol.views import RoundSummary, RunStatus
 from tests.integration.consortium import ORGANISATIONS, Consortium
-from tests.integration.rest import call
+from tests.integration.rest import call, signed
 from tests.integration.trial import started
 
 OPERATOR = "HospitalA/operator"
-
-
-def signed(consortium: Consortium, member: str, kind: str, body: dict[str, Any], **changes: Any) -> bytes:
-    """A transaction in its member's words; `changes` replace fields of its payload before it is signed."""
-    identity = consortium.identity(member)
-    values = {"ledger": "test-ledger", "member": member, "type": kind, "body": body, **changes}
-    words = Payload(**values)
-    return envelope(words, identity.certificates, identity.sign(signed_bytes(words))).encode()
 
 
 # -- Reading ---------------------------------------------------------------------------------------------------------
@@ -183,7 +175,7 @@ async def test_a_transaction_is_committed_once_however_often_it_is_sent(consorti
 def test_a_refusal_comes_with_its_code_status_and_whether_to_try_again(
     consortium: Consortium, changes: dict[str, Any], refusal: tuple[int, str, bool]
 ) -> None:
-    data = signed(consortium, OPERATOR, "stop_run", {"run": "never", "reason": "x"}, **changes)
+    data = signed(consortium, OPERATOR, "stop_run", {"run": "never", "reason": "x"}, changes)
     assert call(consortium, "POST", "/v1/transactions", data, member=None).refusal == refusal
 
 

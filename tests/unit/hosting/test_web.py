@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 import uvicorn
@@ -22,6 +22,7 @@ from tests.unit.store.running import wait_for
 
 ASK = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 LIVE = b"GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+HALF = b"POST /late HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nx"
 BOUNDS = Bounds(max_connections=4, head_timeout_seconds=0.3, max_head_bytes=4096, stall_timeout_seconds=0.3)
 BIG = 64 * 2**20
 
@@ -155,17 +156,40 @@ def test_a_peer_that_reads_nothing_is_cut_off() -> None:
 
 
 def test_more_connections_than_the_most_are_told_to_come_again_but_may_ask_whether_it_lives() -> None:
-    with serving(Bounds(max_connections=4)) as port, ExitStack() as stack:
+    servers: list[uvicorn.Server] = []
+
+    def are_busy(count: int) -> None:
+        wait_for(lambda: len(servers[0].server_state.tasks) == count, f"{count} requests to be served")
+
+    with serving(Bounds(max_connections=4), servers) as port, ExitStack() as stack:
         for _ in range(4):
-            stack.enter_context(connected(port)).sendall(b"G")
+            stack.enter_context(connected(port)).sendall(HALF)
+        are_busy(4)
         found = answer(port, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         assert found.refusal == (503, "too-many-connections", True)
         assert found.headers["retry-after"] == "1"
         assert answer(port, LIVE).status == 200
-        for _ in range(SPARE_CONNECTIONS):
-            stack.enter_context(connected(port))
-        with connected(port) as client:
-            assert read_all(client) == b""
+        late = [stack.enter_context(connected(port)) for _ in range(2 * SPARE_CONNECTIONS)]
+        assert read_all(late[0]) == b"", "the one that waits longest makes room"
+
+
+@pytest.mark.parametrize("start", [b"", b"GET / HT", ASK], ids=["new", "within its head", "idle"])
+def test_connections_that_only_wait_keep_nobody_out(start: bytes) -> None:
+    servers: list[uvicorn.Server] = []
+    with serving(Bounds(max_connections=4), servers) as port, ExitStack() as stack:
+        waiting = [stack.enter_context(connected(port)) for _ in range(4 * (4 + SPARE_CONNECTIONS))]
+        for client in waiting:
+            with suppress(OSError):  # cut already
+                client.sendall(start)
+        wait_for(lambda: not servers[0].server_state.tasks, "all that asked to be answered")
+        assert answer(port, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").status == 200
+        busy = stack.enter_context(connected(port))
+        busy.sendall(HALF)
+        assert answer(port, LIVE).status == 200  # by now the request before is being served
+        for _ in range(20):
+            stack.enter_context(connected(port)).sendall(start)
+        busy.sendall(b"yz")
+        assert busy.recv(15) == b"HTTP/1.1 200 OK"
 
 
 def test_an_address_in_use_is_told() -> None:
