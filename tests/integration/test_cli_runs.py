@@ -150,13 +150,15 @@ def test_rejecting_and_stopping(cli: Commands, form: Path) -> None:
     watched = cli.run(THIRD, "run", "watch", "unwanted")
     assert (watched.exit_code, watched.stdout) == (1, "Run unwanted is rejected.\n")
 
-    propose(cli, form, "stopped")
-    cli.good(OTHER, "run", "approve", "stopped", "--yes")
-    said = cli.good(OTHER, "run", "stop", "stopped", "--reason", "doubts", "--yes")
+    propose(cli, form, "called-off")
+    cli.good(OTHER, "run", "approve", "called-off", "--yes")
+    said = cli.good(OTHER, "run", "stop", "called-off", "--reason", "doubts", "--yes")
     assert "HospitalB (doubts) want it to stop" in said
-    assert "Run stopped is stopped." in cli.good(OPERATOR, "run", "stop", "stopped", "--reason", "good enough", "--yes")
-    watched = cli.run(THIRD, "run", "watch", "stopped")
-    assert (watched.exit_code, watched.stdout) == (1, "Run stopped is stopped.\n")
+    assert "Run called-off is stopped." in cli.good(
+        OPERATOR, "run", "stop", "called-off", "--reason", "good enough", "--yes"
+    )
+    watched = cli.run(THIRD, "run", "watch", "called-off")
+    assert (watched.exit_code, watched.stdout) == (1, "Run called-off is stopped.\n")
 
 
 def test_only_operators_propose(cli: Commands, form: Path) -> None:
