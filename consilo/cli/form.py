@@ -12,9 +12,10 @@ TOML (or the same as JSON). What has no default must be there; what is not known
     version = "1"                    # default: that of the class below, else "1"
     parameters = { learning_rate = 0.05 }
 
-    [initial]                        # one of the two
+    [initial]                        # one of the three
     class = "consilo.tasks.digits:Digits"   # and seed = 1 (the default)
     file = "initial.safetensors"
+    run = "digits-0"                 # an earlier run's global model, and round = 10; default: the latest
 
     [silos]                          # each with the most samples that it may claim
     "HospitalA/silo" = 2000
@@ -58,16 +59,20 @@ class TaskForm(_Part):
 
 
 class InitialForm(_Part):
-    """Where the initial model comes from: a task's class and a seed, or a file."""
+    """Where the initial model comes from: a task's class and a seed, a file, or a global model of an earlier run."""
 
     class_: Annotated[str | None, Field(alias="class")] = None
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 1
     file: str | None = None
+    run: Name | None = None
+    round: Annotated[int | None, Field(ge=0)] = None
 
     @model_validator(mode="after")
     def _check(self) -> InitialForm:
-        if self.class_ is not None and self.file is not None:
-            raise ValueError("give `class` or `file`, not both")
+        if sum(given is not None for given in (self.class_, self.file, self.run)) > 1:
+            raise ValueError("give one of `class`, `file` and `run`")
+        if self.round is not None and self.run is None:
+            raise ValueError("`round` is for `run`: the number of its global model")
         return self
 
 

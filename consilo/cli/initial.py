@@ -1,4 +1,6 @@
-"""The initial model of a run that is to be proposed: made by its task, or a safetensors file. Reads and writes files.
+"""The initial model of a run that is to be proposed: made by its task, a safetensors file, or an earlier global model.
+
+Reads and writes files; network I/O for an earlier run's.
 
 A safetensors file is rewritten with the header that its schema demands, unless it has it already. Its own header is
 read with care: sizes are bounded before anything is read, and every tensor must lie where the file has bytes.
@@ -15,7 +17,11 @@ from typing import Any, BinaryIO, Final
 from pydantic import ValidationError
 
 from consilo.aggregation import AggregationError, all_finite, read_artifact
+from consilo.api.party import Party
 from consilo.cli.exits import CliError
+from consilo.cli.model import chosen_global
+from consilo.cli.session import Session
+from consilo.protocol.access import reference_of
 from consilo.protocol.tensors import TensorSchema, TensorSpec
 from consilo.training.worker_handle import TrainingWorker
 
@@ -92,6 +98,33 @@ def initial_of_file(path: Path, directory: Path) -> InitialModel:
                     _copy(file, output, tensor.nbytes)
     _check_finite(chosen, tensors, path)
     return InitialModel(chosen, tensors, None)
+
+
+def initial_of_run(session: Session, run: str, round_number: int | None, directory: Path) -> InitialModel:
+    """Take the initial model from a global model of an earlier run, which stands and may be read.
+
+    Args:
+        session: fetches it.
+        run: name of the run.
+        round_number: of the global model; None: the latest.
+        directory: for the file.
+
+    Raises:
+        CliError: `global-unknown`, `initial-malformed`, `initial-not-finite`.
+        ApiError, TransferError: it cannot be had.
+    """
+    path = directory / "earlier.safetensors"
+
+    async def fetch(party: Party) -> InitialModel:
+        model = await chosen_global(party, run, round_number)
+        tensors = (await party.metadata_get(run)).proposal.specification.tensors
+        await party.data_get(run, reference_of(model), model.artifact.organisation, path)
+        return InitialModel(path, tensors, None)
+
+    made = session.call(fetch)
+    # The ledger's digest is right, but nobody need have looked inside.
+    _check_finite(made.path, made.tensors, Path(f"global model of {run}"))
+    return made
 
 
 def _header(file: BinaryIO, path: Path, size_bytes: int) -> tuple[dict[str, Any], int]:

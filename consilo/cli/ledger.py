@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from consilo.api.gateway import now_ms
 from consilo.cli.commands import connected, group, local
 from consilo.cli.exits import USAGE, CliError
+from consilo.cli.ledger_backup import backup
 from consilo.cli.ledger_source import LedgerSource, open_source
 from consilo.cli.ledger_verify import verify_ledger
 from consilo.cli.output import moment, print_facts, print_json, print_lines, print_table, short
@@ -24,7 +25,7 @@ from consilo.identity.files import write_new
 from consilo.protocol.canonical import digest
 from consilo.protocol.certificates import roots_digest
 
-app = group("The ledger: make its genesis, show it, verify it.")
+app = group("The ledger: make its genesis, show it, verify it, back it up.")
 
 
 @app.command()
@@ -205,3 +206,4 @@ def _entry_as_json(entry: Entry) -> dict[str, Any]:
 
 
 app.command("verify")(verify_ledger)
+app.command()(backup)

@@ -73,7 +73,7 @@ def get(
     Example:
       consilo model get digits-1 --round 10 --output model.safetensors
     """
-    model = session.call(lambda party: _chosen(party, run, round_number))
+    model = session.call(lambda party: chosen_global(party, run, round_number))
     path = output or Path(f"{run}-global-{model.round}.safetensors")
     if path.exists() and not force:
         raise CliError("file-exists", f"{path} is there already; choose another --output, or say --force")
@@ -93,8 +93,12 @@ async def _models_state(party: Party, run: str) -> DictState:
     return await state_of(party, *(f"{keys.run(run, kind)}/" for kind in ("global", "generation", "attestation")))
 
 
-async def _chosen(party: Party, run: str, round_number: int | None) -> GlobalModel:
-    """The global of a number that stands; None: the latest."""
+async def chosen_global(party: Party, run: str, round_number: int | None) -> GlobalModel:
+    """The global of a number that stands; None: the latest.
+
+    Raises:
+        CliError: `global-unknown`.
+    """
     status = await party.metadata_get(run)
     latest = status.latest
     if latest is None:

@@ -17,7 +17,7 @@ from consilo.api.party import Party
 from consilo.cli.commands import connected
 from consilo.cli.exits import USAGE, CliError
 from consilo.cli.form import InitialForm, RunForm, check_name, exact, read_form, specification_of
-from consilo.cli.initial import InitialModel, initial_of_file, initial_of_task
+from consilo.cli.initial import InitialModel, initial_of_file, initial_of_run, initial_of_task
 from consilo.cli.output import print_facts, print_json, print_lines
 from consilo.cli.session import Session
 from consilo.cli.words import specification_in_words
@@ -43,6 +43,14 @@ def propose(
     ] = None,
     initial: Annotated[
         Path | None, typer.Option(help="Take the initial model from this safetensors file.", show_default=False)
+    ] = None,
+    initial_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Take a global model of an earlier run; default: its latest.",
+            metavar="RUN[:ROUND]",
+            show_default=False,
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the specification; upload and propose nothing.")
@@ -74,6 +82,7 @@ def propose(
 
     Example:
       consilo run propose digits.toml --name digits-1 --dry-run
+      consilo run propose digits.toml --name digits-2 --initial-from digits-1:10
     """
     form = read_form(_read(file))
     run = name or form.name
@@ -82,12 +91,12 @@ def propose(
     else:
         raise CliError("form-invalid", "the run has no name; give --name, or `name` in the file", exit_code=USAGE)
     _check_strategy(form)
-    source = _source(form, file, task, seed, initial)
+    source = _source(form, file, task, seed, initial, initial_from)
     msp = session.member.msp
     if not dry_run:
         session.call(lambda party: _require_new(party, run))
     with TemporaryDirectory(prefix="consilo-propose-") as directory:
-        model = _make(source, form, Path(directory))
+        model = _make(session, source, form, Path(directory))
         version = form.task.version or model.task_version or "1"
 
         def specify(artifact: Artifact) -> Specification:
@@ -153,28 +162,50 @@ def _check_strategy(form: RunForm) -> None:
         )
 
 
-def _source(form: RunForm, file: Path, task: str | None, seed: int | None, initial: Path | None) -> InitialForm:
+def _source(
+    form: RunForm, file: Path, task: str | None, seed: int | None, initial: Path | None, initial_from: str | None
+) -> InitialForm:
     """Where the initial model comes from; options go before the file's `[initial]`."""
     given = form.initial
-    if task is not None and initial is not None:
-        raise CliError("form-invalid", "give --task or --initial, not both", exit_code=USAGE)
-    if initial is None and task is None and given.file is not None:
-        initial = file.parent / given.file
+    options = sum(option is not None for option in (task, initial, initial_from))
+    if options > 1:
+        raise CliError("form-invalid", "give one of --task, --initial and --initial-from", exit_code=USAGE)
+    earlier = None if options else given
+    if initial_from is not None:
+        earlier = _earlier(initial_from)
+    if initial is None and earlier is not None and earlier.file is not None:
+        initial = file.parent / earlier.file
+    is_earlier = earlier is not None and earlier.run is not None
+    if seed is not None and (initial is not None or is_earlier):
+        what = "a file" if initial is not None else "that of an earlier run"
+        raise CliError("form-invalid", f"a seed is for --task; the initial model is {what}", exit_code=USAGE)
     if initial is not None:
-        if seed is not None:
-            raise CliError("form-invalid", "a seed is for --task; the initial model is a file", exit_code=USAGE)
         return InitialForm.model_validate({"file": str(initial)})
+    if earlier is not None and is_earlier:
+        return earlier
     chosen = task or given.class_
     if chosen is None:
         raise CliError(
             "form-invalid",
-            "no initial model: give --task MODULE:CLASS or --initial FILE, or `class` or `file` under [initial]",
+            "no initial model: give --task MODULE:CLASS, --initial FILE or --initial-from RUN, or `class`, `file` or "
+            "`run` under [initial]",
             exit_code=USAGE,
         )
     return InitialForm.model_validate({"class": chosen, "seed": given.seed if seed is None else seed})
 
 
-def _make(source: InitialForm, form: RunForm, directory: Path) -> InitialModel:
+def _earlier(text: str) -> InitialForm:
+    """What `RUN[:ROUND]` names."""
+    run, colon, number = text.partition(":")
+    check_name(run)
+    if colon and not (number.isascii() and number.isdecimal() and len(number) <= 7):
+        raise CliError("form-invalid", f"{text[:80]!r} is not RUN or RUN:ROUND", exit_code=USAGE)
+    return InitialForm(run=run, round=int(number) if colon else None)
+
+
+def _make(session: Session, source: InitialForm, form: RunForm, directory: Path) -> InitialModel:
+    if source.run is not None:
+        return initial_of_run(session, source.run, source.round, directory)
     if source.class_ is None:
         assert source.file is not None  # noqa: S101 - `_source` gives one of the two
         return initial_of_file(Path(source.file), directory)

@@ -1,4 +1,4 @@
-"""A ledger's file for tools that only read it, whether a service has it open or not. Reads the file.
+"""A ledger's file for tools that only read it, whether a service has it open or not. Reads it, copies it.
 
 What is read here is only what the file says. That it is true is for `consilo.verification.replay` to find out.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from consilo.embedded.database import check_format, connect
+from consilo.embedded.database import back_up, check_format, connect
 from consilo.embedded.errors import LedgerCorrupt, LedgerFileError, translated
 from consilo.protocol.canonical import digest
 
@@ -78,6 +78,18 @@ class LedgerFile:
         except sqlite3.DatabaseError as error:
             return [str(error)]
         return [str(row[0]) for row in rows if row[0] != "ok"]
+
+    def back_up(self, path: Path) -> None:
+        """Copy the ledger as of this moment into a new file of its own, complete or not at all.
+
+        Raises:
+            LedgerFileError: `ledger-exists`: nothing is overwritten.
+            LedgerUnavailable: the disk is full or does not answer.
+        """
+        try:
+            back_up(self._connection, path)
+        except (sqlite3.Error, OSError) as error:
+            raise translated(error) from error
 
     def close(self) -> None:
         """Close the file."""

@@ -5,8 +5,8 @@ uvicorn's own protocol waits for a request's head for ever and takes one of any 
 - a head arrives whole within `head_timeout_seconds` of its first byte (of the connection, for the first one), and has
   at most `max_head_bytes`;
 - a peer that reads no byte of an answer for `stall_timeout_seconds` is cut off;
-- when there are more than `max_connections`, the one that has waited longest for a head makes room; when none waits,
-  they are answered 503, except at `/livez`, and `SPARE_CONNECTIONS` beyond that closed;
+- when there are more than `max_connections`, those that have waited longest for a request make room; when none waits,
+  the others are answered 503, except at `/livez`, and beyond `SPARE_CONNECTIONS` more they are closed;
 - when an answer comes before the end of the body, the rest is read and thrown away, up to a bound, so that the answer
   reaches the peer;
 - what is no HTTP is answered with a problem.
@@ -15,6 +15,7 @@ uvicorn's own protocol waits for a request's head for ever and takes one of any 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -29,6 +30,8 @@ from consilo.api.models import Problem
 SPARE_CONNECTIONS: Final = 64
 """Connections beyond the most, which get an answer that says so."""
 
+_JUST_CAME_SECONDS: Final = 0.1
+"""What a connection has at least, for its request to arrive; others make room before."""
 _HEADER_BYTES: Final = len(b": \r\n")
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 16 * 2**20
@@ -54,7 +57,7 @@ class Bounds:
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's connection within `Bounds`. Made by uvicorn, once for each; `waiting` are those that serve nothing."""
 
-    def __init__(self, bounds: Bounds, waiting: dict[BoundedProtocol, None], **arguments: Any) -> None:
+    def __init__(self, bounds: Bounds, waiting: dict[BoundedProtocol, float], **arguments: Any) -> None:
         super().__init__(**arguments)
         self._bounds = bounds
         self._waiting = waiting
@@ -72,8 +75,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A peer has connected."""
         super().connection_made(transport)
-        if len(self.connections) > self._bounds.max_connections:
-            self._make_room()
+        while len(self.connections) > self._bounds.max_connections and self._make_room():
+            pass
         if len(self.connections) > self._bounds.max_connections + SPARE_CONNECTIONS:
             self._ended = True
             transport.abort()
@@ -157,7 +160,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle.more_body:
             self._end()
             return
-        self._waiting[self] = None
+        self._waiting[self] = self.loop.time()
         if self._in_head and self._head_timer is None:  # a next request has begun meanwhile
             self._unset_keepalive_if_required()
             self._time_head()
@@ -197,14 +200,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         self._head_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
-    def _make_room(self) -> None:
+    def _make_room(self) -> bool:
         # They stand in the order in which they began to wait.
-        for longest in self._waiting:
-            longest._ended = True
-            longest._stop_timers()
-            longest.transport.abort()
-            self.connections.discard(longest)
-            return
+        longest, since = next(iter(self._waiting.items()), (self, math.inf))
+        if since > self.loop.time() - _JUST_CAME_SECONDS:
+            return False
+        longest._ended = True
+        longest._stop_timers()
+        longest.transport.abort()
+        self.connections.discard(longest)
+        return True
 
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # None before the first request
@@ -216,7 +221,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _time_head(self) -> None:
         self._head_timer = self.loop.call_later(self._bounds.head_timeout_seconds, self.transport.abort)
-        self._waiting.setdefault(self)
+        self._waiting.setdefault(self, self.loop.time())
 
     def _stop_head_timer(self) -> None:
         self._waiting.pop(self, None)
@@ -253,7 +258,7 @@ def _crowded(app: ASGIApp) -> ASGIApp:
 
 def protocol_within(bounds: Bounds) -> Callable[..., asyncio.Protocol]:
     """What uvicorn makes a connection with."""
-    waiting: dict[BoundedProtocol, None] = {}
+    waiting: dict[BoundedProtocol, float] = {}
 
     def make(**arguments: Any) -> BoundedProtocol:
         return BoundedProtocol(bounds, waiting, **arguments)

@@ -19,6 +19,7 @@ from consilo.protocol.bodies import ArtifactReference
 from consilo.protocol.model import Record
 from consilo.protocol.records import Organisation
 from consilo.protocol.refusals import Refusal
+from consilo.protocol.retention import ArtifactsOfRun, NamedArtifacts, artifacts_of_run
 from consilo.protocol.specification import Artifact
 from consilo.protocol.state import State
 from consilo.protocol.values import Member, Msp, Name, RoundNumber, Serial
@@ -190,6 +191,7 @@ QUERIES: Final[dict[str, Query]] = {
         Query("round", OfRound, RoundSummary, _round),
         Query("permission", Reading, Permission, _permission),
         Query("records", Page, Records, _records),
+        Query("artifacts", ArtifactsOfRun, NamedArtifacts, artifacts_of_run),
     )
 }
 """All queries by name."""

@@ -1,16 +1,19 @@
 """The local adapter of the object store port: HMAC-signed URLs of the store service (`services/store`).
 
-Signing is pure. `head` and `delete` are signed requests to the service, made by `http.client` (blocking).
+Signing is pure. `head`, `delete` and `list` are signed requests to the service, made by `http.client` (blocking).
 """
 
 import http.client
+import json
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
-from consilo.store.errors import ObjectMissing, StoreError, StoreUnavailable, error_for_code
-from consilo.store.port import ObjectInfo, SignedRequest
-from consilo.store.signing import SigningSecrets, signed_target
+from consilo.store.errors import InvalidKey, ObjectMissing, StoreError, StoreUnavailable, error_for_code
+from consilo.store.keys import check_key
+from consilo.store.port import ObjectInfo, ObjectPage, SignedRequest, StoredObject
+from consilo.store.signing import SigningSecrets, signed_list, signed_target
 
 __all__ = ["CODE_HEADER", "DIGEST_HEADER", "LocalObjectStore", "wall_clock"]
 
@@ -20,7 +23,8 @@ DIGEST_HEADER = "X-Consilo-SHA256"
 """Response header with the digest that the store computed on receipt."""
 
 _MAX_EXPIRES_IN_SECONDS = 7 * 24 * 3600
-_HEAD_AND_DELETE_SECONDS = 60
+_OWN_REQUESTS_SECONDS = 60
+_MAX_PAGE_BYTES = 4 * 1024 * 1024
 
 
 def wall_clock() -> int:
@@ -45,7 +49,7 @@ class LocalObjectStore:
             base_url: `http://host:port` as clients reach it, without a path.
             secrets: The same as the service's; the first signs.
             clock: Milliseconds since 1970-01-01 UTC.
-            timeout_seconds: Of each wait for the network in `head` and `delete`.
+            timeout_seconds: Of each wait for the network in `head`, `delete` and `list`.
 
         Raises:
             ValueError: The URL is not `http(s)://host[:port]`.
@@ -75,7 +79,7 @@ class LocalObjectStore:
     def head(self, key: str) -> ObjectInfo | None:
         """Asks the service for the object's size and digest (see `ObjectStore.head`)."""
         try:
-            headers = self._ask("HEAD", key)
+            headers, _ = self._ask("HEAD", self._target("HEAD", key), key)
         except ObjectMissing:
             return None
         length = headers.get("Content-Length", "")
@@ -86,9 +90,19 @@ class LocalObjectStore:
     def delete(self, key: str) -> None:
         """Asks the service to remove the object (see `ObjectStore.delete`)."""
         try:
-            self._ask("DELETE", key)
+            self._ask("DELETE", self._target("DELETE", key), key)
         except ObjectMissing:
             return
+
+    def list(self, after: str, limit: int) -> ObjectPage:
+        """Asks the service for a page of its objects (see `ObjectStore.list`)."""
+        expires_at = self._clock() + _OWN_REQUESTS_SECONDS * 1000
+        target = signed_list(self._secrets, after, limit, expires_at=expires_at)
+        _, body = self._ask("GET", target, "the list of objects")
+        try:
+            return _page(json.loads(body), after, limit)
+        except (ValueError, KeyError, TypeError, RecursionError, InvalidKey):
+            raise StoreUnavailable(f"what the store at {self._base_url} answered is not a list of objects") from None
 
     def __repr__(self) -> str:
         """Shows where the service is."""
@@ -102,20 +116,41 @@ class LocalObjectStore:
         headers = {} if size_bytes is None else {"Content-Length": str(size_bytes)}
         return SignedRequest(method, self._base_url + target, headers, expires_at)
 
-    def _ask(self, method: str, key: str) -> http.client.HTTPMessage:
-        request = self._sign(method, key, _HEAD_AND_DELETE_SECONDS, None)
+    def _target(self, method: str, key: str) -> str:
+        return self._sign(method, key, _OWN_REQUESTS_SECONDS, None).url.removeprefix(self._base_url)
+
+    def _ask(self, method: str, target: str, what: str) -> tuple[http.client.HTTPMessage, bytes]:
         kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=self._timeout_seconds)
         try:
-            connection.request(method, request.url.removeprefix(self._base_url))
+            connection.request(method, target)
             response = connection.getresponse()
+            body = response.read(_MAX_PAGE_BYTES)
         except (OSError, http.client.HTTPException) as error:
             reason = type(error).__name__
             raise StoreUnavailable(f"no answer from the store at {self._base_url}: {reason}") from None
         finally:
             connection.close()
         if response.status < 300:
-            return response.headers
+            return response.headers, body
         code = response.headers.get(CODE_HEADER)
         kind_of_error = error_for_code(code) or (StoreUnavailable if response.status >= 500 else StoreError)
-        raise kind_of_error(f"the store at {self._base_url} answered {response.status} ({code}) to {method} of {key}")
+        raise kind_of_error(f"the store at {self._base_url} answered {response.status} ({code}) to {method} of {what}")
+
+
+def _page(value: Any, after: str, limit: int) -> ObjectPage:
+    """A page as the service tells it.
+
+    Raises:
+        Exception: It is none, or not one that goes on from `after`.
+    """
+    objects = tuple(
+        StoredObject(check_key(entry["key"]), int(entry["size_bytes"]), int(entry["modified_at"]))
+        for entry in value["objects"]
+    )
+    following = None if value["next"] is None else check_key(value["next"])
+    keys = [after, *(stored.key for stored in objects)]
+    # In order and never back: or a store that is broken would be listed for ever.
+    if len(objects) > limit or keys != sorted(set(keys)) or (following is not None and following <= after):
+        raise ValueError("not a page after the last one")
+    return ObjectPage(objects, following)

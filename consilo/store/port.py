@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
-__all__ = ["ObjectInfo", "ObjectStore", "SignedRequest", "without_query"]
+__all__ = ["MAX_LISTED", "ObjectInfo", "ObjectPage", "ObjectStore", "SignedRequest", "StoredObject", "without_query"]
+
+MAX_LISTED = 1000
+"""The most objects in one page of a list."""
 
 
 def without_query(url: str) -> str:
@@ -66,6 +69,34 @@ class ObjectInfo:
     sha256: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object in a list.
+
+    Attributes:
+        key: Its key.
+        size_bytes: Its size.
+        modified_at: When it was written, by the store's clock; milliseconds since 1970-01-01 UTC.
+    """
+
+    key: str
+    size_bytes: int
+    modified_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPage:
+    """A page of a store's objects, in the order of their keys' bytes.
+
+    Attributes:
+        objects: At most as many as asked for; there may be fewer, even none, and more to come.
+        next: What the next page comes after; None on the last page.
+    """
+
+    objects: tuple[StoredObject, ...]
+    next: str | None
+
+
 class ObjectStore(Protocol):
     """One organisation's object store. Methods block: use threads on an event loop. Threads may share it."""
 
@@ -102,6 +133,21 @@ class ObjectStore(Protocol):
 
         Raises:
             InvalidKey: Not a key.
+            StoreUnavailable: The store did not answer.
+            StoreError: It refused.
+        """
+        ...
+
+    def list(self, after: str, limit: int) -> ObjectPage:
+        """A page of the objects that are whole. What is written or deleted meanwhile may be in it or not.
+
+        Args:
+            after: The `next` of the page before; empty for the first.
+            limit: How many at most, up to `MAX_LISTED`.
+
+        Raises:
+            InvalidKey: `after` is neither empty nor a key.
+            ValueError: A limit that is not from 1 to `MAX_LISTED`.
             StoreUnavailable: The store did not answer.
             StoreError: It refused.
         """

@@ -1,8 +1,8 @@
 """The S3 adapter of the object store port: URLs presigned by botocore's signer. The only module that imports botocore.
 
 A signed PUT binds `Content-Length` and `If-None-Match: *`: the server refuses a body of another size, and a key that is
-taken. Signing is pure, but for credentials that botocore must fetch or renew (workload identity); `head` and `delete`
-are requests to the server. Both block.
+taken. Signing is pure, but for credentials that botocore must fetch or renew (workload identity); `head`, `delete`
+and `list` are requests to the server. They block.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from consilo.store.errors import InvalidSecret, StoreError, StoreUnavailable, TooLarge
+from consilo.store.errors import InvalidKey, InvalidSecret, StoreError, StoreUnavailable, TooLarge
 from consilo.store.keys import check_key
 from consilo.store.local import wall_clock
-from consilo.store.port import ObjectInfo, SignedRequest
+from consilo.store.port import MAX_LISTED, ObjectInfo, ObjectPage, SignedRequest, StoredObject
 from consilo.store.s3_settings import S3Settings, read_credential
 
 __all__ = ["S3ObjectStore"]
@@ -107,12 +107,37 @@ class S3ObjectStore:
 
     def head(self, key: str) -> ObjectInfo | None:
         """Asks the server for the object's size (see `ObjectStore.head`). It keeps no digest of ours."""
-        found = self._ask(self._client.head_object, key)
+        found = self._ask_of(self._client.head_object, key)
         return None if found is None else ObjectInfo(int(found["ContentLength"]), None)
 
     def delete(self, key: str) -> None:
         """Asks the server to remove the object (see `ObjectStore.delete`)."""
-        self._ask(self._client.delete_object, key)
+        self._ask_of(self._client.delete_object, key)
+
+    def list(self, after: str, limit: int) -> ObjectPage:
+        """Asks the server for a page of its objects (see `ObjectStore.list`), without those of others.
+
+        Raises:
+            StoreError: The bucket holds pages of other things.
+        """
+        if after:
+            check_key(after)
+        if not 1 <= limit <= MAX_LISTED:
+            raise ValueError(f"a list has 1 to {MAX_LISTED} objects a page")
+        prefix = self._settings.prefix
+        start = {"StartAfter": prefix + after} if after else {}
+        found = self._ask(self._client.list_objects_v2, "the list", Prefix=prefix, MaxKeys=limit, **start)
+        objects: list[StoredObject] = []
+        for entry in (found or {}).get("Contents", ()):
+            try:
+                key = check_key(str(entry["Key"]).removeprefix(prefix))
+            except InvalidKey:
+                continue
+            objects.append(StoredObject(key, int(entry["Size"]), round(entry["LastModified"].timestamp() * 1000)))
+        more = bool(found and found.get("IsTruncated"))
+        if more and not (objects and objects[-1].key > after):
+            raise StoreError(f"{self._settings.bucket_url} holds objects that are not Consilo's: give it a prefix")
+        return ObjectPage(tuple(objects), objects[-1].key if more else None)
 
     def __repr__(self) -> str:
         """Shows where the bucket is."""
@@ -132,12 +157,15 @@ class S3ObjectStore:
             raise StoreUnavailable(f"cannot renew the credentials for the S3 server: {type(error).__name__}") from None
         return SignedRequest(method, request.url, headers, (signed_at + expires) * 1000)
 
-    def _ask(self, operation: Callable[..., dict[str, Any]], key: str) -> dict[str, Any] | None:
-        # The answer, or None when there is no such object.
+    def _ask_of(self, operation: Callable[..., dict[str, Any]], key: str) -> dict[str, Any] | None:
         check_key(key)
+        return self._ask(operation, key, Key=self._settings.prefix + key)
+
+    def _ask(self, operation: Callable[..., dict[str, Any]], name: str, **arguments: Any) -> dict[str, Any] | None:
+        # The answer, or None when there is no such object.
         settings = self._settings
         try:
-            return operation(Bucket=settings.bucket, Key=settings.prefix + key)
+            return operation(Bucket=settings.bucket, **arguments)
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))[:64]
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -145,7 +173,7 @@ class S3ObjectStore:
                 return None
             kind = StoreUnavailable if status >= 500 or status == 429 or code in _BUSY else StoreError
             what = error.operation_name
-            raise kind(f"the S3 server answered {status} ({code}) to {what} of {settings.bucket_url}{key}") from None
+            raise kind(f"the S3 server answered {status} ({code}) to {what} of {settings.bucket_url}{name}") from None
         except BotoCoreError as error:
             raise StoreUnavailable(f"no answer from the S3 server: {type(error).__name__}") from None
 

@@ -2,6 +2,7 @@
 
 A signed URL is `<base>/objects/<key>?secret=<id>&expires=<ms>[&size=<bytes>]&signature=<hex>`: exactly these
 parameters, in this order, once each, and nothing escaped. Anything else is refused before the signature is computed.
+The list of objects is signed in the same way: `<base>/objects?after=<key>&limit=<count>&secret=...`.
 `secret` names which of the two secrets was used, so that secrets can be rotated while URLs are under way.
 """
 
@@ -14,10 +15,23 @@ from pathlib import Path
 
 from consilo.store.errors import InvalidKey, InvalidSecret, UrlExpired, UrlInvalid
 from consilo.store.keys import check_key
+from consilo.store.port import MAX_LISTED
 
-__all__ = ["MIN_SECRET_BYTES", "OBJECTS_PATH", "SignedTarget", "SigningSecrets", "signed_target", "verify_target"]
+__all__ = [
+    "LIST_PATH",
+    "MIN_SECRET_BYTES",
+    "OBJECTS_PATH",
+    "SignedList",
+    "SignedTarget",
+    "SigningSecrets",
+    "signed_list",
+    "signed_target",
+    "verify_list",
+    "verify_target",
+]
 
 OBJECTS_PATH = "/objects/"
+LIST_PATH = "/objects"
 MIN_SECRET_BYTES = 32
 _MAX_SECRETS = 2
 _MAX_SECRET_FILE_BYTES = 64 * 1024
@@ -25,6 +39,12 @@ _METHODS = frozenset({"GET", "PUT", "HEAD", "DELETE"})
 _QUERY = re.compile(
     r"secret=(?P<secret>[0-9a-f]{16})&expires=(?P<expires>0|[1-9][0-9]{0,15})"
     r"(?:&size=(?P<size>0|[1-9][0-9]{0,17}))?&signature=(?P<signature>[0-9a-f]{64})",
+    re.ASCII,
+)
+_LIST = "LIST"  # what is signed in place of a method: no URL of an object can be one of a list
+_LIST_QUERY = re.compile(
+    r"after=(?P<after>[a-z0-9._/-]{0,512})&limit=(?P<limit>[1-9][0-9]{0,3})&secret=(?P<secret>[0-9a-f]{16})"
+    r"&expires=(?P<expires>0|[1-9][0-9]{0,15})&signature=(?P<signature>[0-9a-f]{64})",
     re.ASCII,
 )
 
@@ -146,6 +166,52 @@ def verify_target(secrets: SigningSecrets, method: str, target: str, *, now: int
     if now >= expires_at:
         raise UrlExpired("the URL has expired: ask the owner's gateway for a new URL")
     return SignedTarget(key, size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedList:
+    """What a verified URL of a list asks for (see `ObjectStore.list`)."""
+
+    after: str
+    limit: int
+
+
+def signed_list(secrets: SigningSecrets, after: str, limit: int, *, expires_at: int) -> str:
+    """The path and query of a signed URL that lists objects, by GET.
+
+    Raises:
+        InvalidKey: `after` is neither empty nor a key.
+        ValueError: A limit that is not from 1 to `MAX_LISTED`.
+    """
+    if after:
+        check_key(after)
+    if not 1 <= limit <= MAX_LISTED:
+        raise ValueError(f"a list has 1 to {MAX_LISTED} objects a page")
+    signature = secrets.sign(secrets.signing_id, _message(_LIST, after, expires_at, limit))
+    return (
+        f"{LIST_PATH}?after={after}&limit={limit}&secret={secrets.signing_id}"
+        f"&expires={expires_at}&signature={signature}"
+    )
+
+
+def verify_list(secrets: SigningSecrets, target: str, *, now: int) -> SignedList:
+    """Checks the target of a GET that lists objects, and says what it asks for.
+
+    Raises:
+        UrlInvalid: Not signed, not in the one allowed form, or signed for something else.
+        UrlExpired: Signed rightly, but `now` is not before the expiry.
+    """
+    path, _, query = target.partition("?")
+    parts = _LIST_QUERY.fullmatch(query)
+    if path != LIST_PATH or parts is None or int(parts["limit"]) > MAX_LISTED:
+        raise UrlInvalid("the URL is not a signed one")
+    after, limit, expires_at = parts["after"], int(parts["limit"]), int(parts["expires"])
+    expected = secrets.sign(parts["secret"], _message(_LIST, after, expires_at, limit))
+    if expected is None or not hmac.compare_digest(expected, parts["signature"]):
+        raise UrlInvalid("the URL was signed for another request or by another secret")
+    if now >= expires_at:
+        raise UrlExpired("the URL has expired")
+    return SignedList(after, limit)
 
 
 def _message(method: str, key: str, expires_at: int, size_bytes: int | None) -> bytes:

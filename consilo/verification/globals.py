@@ -12,6 +12,7 @@ from consilo.api.party import Party
 from consilo.protocol import keys
 from consilo.protocol.access import may_read, policy_names, reference_of
 from consilo.protocol.records import GlobalModel, SelectedUpdate, Update
+from consilo.protocol.retention import is_expired
 from consilo.protocol.specification import Specification
 from consilo.protocol.state import State, read
 from consilo.protocol.values import organisation_of
@@ -99,8 +100,8 @@ async def examine(
     name = f"global {model.round} (attempt {model.attempt})"
     inputs, models = _Findings(4), _Findings(5)
     retention = specification.retention_rounds
-    updates_expired = retention is not None and model.round - 1 + retention <= latest
-    model_expired = retention is not None and model.round + retention <= latest
+    updates_expired = is_expired(retention, model.round - 1, latest)
+    model_expired = is_expired(retention, model.round, latest)
 
     good, verdict = 0, Verdict(None, "there is nothing to recompute")
     if model.inputs:

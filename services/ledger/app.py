@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
@@ -12,6 +13,7 @@ from consilo.identity.chains import ChainCache
 from consilo.identity.identity import Identity
 from consilo.store.port import ObjectStore
 from services.ledger import problems
+from services.ledger.collection import Collector
 from services.ledger.description import describe
 from services.ledger.port import Ledger
 from services.ledger.requests import Services
@@ -28,16 +30,21 @@ def create_app(
     Args:
         settings: limits, and whose gateway it is.
         identity: the gateway's own, which signs heads.
-        store: signs URLs.
+        store: signs URLs; is gone through for what need not be kept.
         open_ledger: opens the ledger, inside the running event loop; the application closes it.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.ledger = await open_ledger()
+        collecting = _collect(settings, app)
         try:
             yield
         finally:
+            if collecting is not None:
+                collecting.cancel()
+                with suppress(asyncio.CancelledError):
+                    await collecting
             await app.state.ledger.close()
 
     app = FastAPI(
@@ -63,3 +70,17 @@ def create_app(
     for module in (transactions, reading, objects, events, health):
         app.include_router(module.router)
     return app
+
+
+def _collect(settings: LedgerSettings, app: FastAPI) -> asyncio.Task[None] | None:
+    """The background task that collects, or None when it is turned off."""
+    if not settings.collect_every_seconds:
+        return None
+    services: Services = app.state.services
+    collector = Collector(
+        app.state.ledger,
+        services.store,
+        services.organisations,
+        orphan_grace_seconds=settings.orphan_grace_seconds,
+    )
+    return asyncio.create_task(collector.collect_every(settings.collect_every_seconds), name="collect")

@@ -90,6 +90,18 @@ class LedgerSettings(ServiceSettings):
     )
     embedded: EmbeddedSettings = Field(description="the embedded ledger")
     store: StoreAccess = Field(description="the object store")
+    collect_every_seconds: float = Field(
+        3600.0,
+        ge=0,
+        description="between two goes through the store, which remove orphans and what is past its run's retention; "
+        "0: never",
+    )
+    orphan_grace_seconds: float = Field(
+        86_400.0,
+        ge=0,
+        description="age of an object that no record names, from which on it is removed; longer than any outage "
+        "between an upload and its record",
+    )
     max_body_bytes: int = Field(8 * 2**20, ge=1024, description="largest request body that is read")
     body_timeout_seconds: float = Field(30.0, gt=0, description="for a request's body to arrive")
     head_timeout_seconds: float = Field(10.0, gt=0, description="for a request's line and headers to arrive")

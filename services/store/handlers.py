@@ -1,11 +1,13 @@
 """What the store does for each request. Decides; bytes are moved by `connection.py`, files kept by `objects.py`."""
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 
 from consilo.store.errors import TooLarge
 from consilo.store.local import DIGEST_HEADER
 from consilo.store.port import ObjectInfo
-from consilo.store.signing import OBJECTS_PATH, SignedTarget, SigningSecrets, verify_target
+from consilo.store.signing import LIST_PATH, OBJECTS_PATH, SignedTarget, SigningSecrets, verify_list, verify_target
 from services.store.connection import Connection
 from services.store.objects import ObjectDirectory
 from services.store.wire import Problem, RequestHead
@@ -47,6 +49,9 @@ class Handlers:
         """
         if head.method != "PUT" and head.content_length:
             raise Problem(400, "bad-request", f"a {head.method} has no body")
+        if head.path == LIST_PATH:
+            self._list(head, connection)
+            return
         if not head.path.startswith(OBJECTS_PATH):
             self._handle_health(head, connection)
             return
@@ -59,7 +64,7 @@ class Handlers:
 
     def handle_when_crowded(self, head: RequestHead, connection: Connection) -> None:
         """Answers like `handle`, but of all requests only those for the service's health."""
-        if head.path.startswith(OBJECTS_PATH):
+        if head.path == LIST_PATH or head.path.startswith(OBJECTS_PATH):
             raise Problem(
                 503, "store-unavailable", "all connections are in use: try again shortly", {"Retry-After": "1"}
             )
@@ -67,12 +72,20 @@ class Handlers:
 
     def _handle_health(self, head: RequestHead, connection: Connection) -> None:
         if head.target not in ("/livez", "/readyz"):
-            raise Problem(404, "not-found", "this service has /objects/<key>, /livez and /readyz")
+            raise Problem(404, "not-found", "this service has /objects, /objects/<key>, /livez and /readyz")
         if head.method != "GET":
             raise Problem(405, "method-not-allowed", "health pages take GET", {"Allow": "GET"})
         if head.target == "/readyz" and not self._objects.is_writable():
             raise Problem(503, "store-unavailable", "the directory of objects cannot be written to, or is full")
         connection.answer(200, {**_TEXT, "Content-Length": "3"}, b"ok\n")
+
+    def _list(self, head: RequestHead, connection: Connection) -> None:
+        if head.method != "GET":
+            raise Problem(405, "method-not-allowed", "the list of objects takes GET", {"Allow": "GET"})
+        asked = verify_list(self._secrets, head.target, now=self._clock())
+        body = json.dumps(asdict(self._objects.list(asked.after, asked.limit))).encode("ascii")
+        headers = {"Content-Type": "application/json", "Cache-Control": "no-store", "Content-Length": str(len(body))}
+        connection.answer(200, headers, body)
 
     def _get(self, target: SignedTarget, head: RequestHead, connection: Connection) -> None:
         with self._objects.open(target.key) as (descriptor, info):

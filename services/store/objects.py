@@ -22,8 +22,9 @@ from pathlib import Path
 
 from consilo.store.errors import ObjectExists, ObjectMissing, StoreFull, StoreUnavailable
 from consilo.store.keys import check_key
-from consilo.store.port import ObjectInfo
+from consilo.store.port import ObjectInfo, ObjectPage
 from services.store.incoming import DIGEST_ATTRIBUTE, IncomingObject
+from services.store.listing import list_objects
 
 _INCOMING = ".incoming"
 _LOCK = ".lock"
@@ -138,6 +139,10 @@ class ObjectDirectory:
         """
         with self.open(key) as (_, info):
             return info
+
+    def list(self, after: str, limit: int) -> ObjectPage:
+        """A page of the objects, in key order (see `ObjectStore.list`)."""
+        return list_objects(self._root, after, limit)
 
     def delete(self, key: str) -> None:
         """Removes an object; readers that have it open keep it. Directories that become empty go too.

@@ -2,10 +2,11 @@
 
 Beyond `max_connections` a few more connections are accepted, which can only ask for the service's health: an
 orchestrator must not take a busy store for a dead one. Beyond those, connections are closed at once. A connection that
-only waits keeps nobody out: when all are in use, the one that has waited longest for a request's head makes room.
+only waits keeps nobody out: when all are in use, those that have waited longest for a request's head make room.
 """
 
 import contextlib
+import math
 import select
 import socket
 import threading
@@ -25,6 +26,7 @@ from services.store.settings import StoreSettings
 _BACKLOG = 256
 _CROWD = 16
 _CUT_SECONDS = 5.0
+_JUST_CAME_SECONDS = 0.1  # that a connection has at least for its request to arrive, before it makes room
 _ACCEPT_PAUSE_SECONDS = 0.1
 
 
@@ -106,7 +108,7 @@ class StoreServer:
         with self._lock:
             everyone = len(self._connections)
             count = everyone - len(self._leaving)
-            if count >= most and self._make_room():
+            while count >= most and self._make_room():
                 count -= 1
         if count >= most + _CROWD or everyone >= 2 * (most + _CROWD):
             client.close()
@@ -126,9 +128,9 @@ class StoreServer:
             for connection in self._connections
             if (since := connection.waiting_since) is not None and connection not in self._leaving
         ]
-        if not waiting:
+        since, longest = min(waiting, key=lambda each: each[0], default=(math.inf, None))
+        if longest is None or since > time.monotonic() - _JUST_CAME_SECONDS:
             return False
-        _, longest = min(waiting, key=lambda each: each[0])
         self._leaving.add(longest)
         longest.cut()
         return True

@@ -17,6 +17,7 @@ from consilo.api.party import Party
 from consilo.protocol.access import reference_of
 from consilo.protocol.bodies import AttestGlobal
 from consilo.protocol.records import Attestation, GlobalModel
+from consilo.protocol.retention import is_collectable
 from consilo.protocol.specification import Specification
 from consilo.protocol.values import organisation_of
 from consilo.protocol.views import RunStatus
@@ -167,7 +168,8 @@ class Verifier:
 
     def _put_off(self, status: RunStatus, progress: Progress, waiting: Waiting) -> None:
         model, retention = waiting.model, status.proposal.specification.retention_rounds
-        if retention is not None and status.latest is not None and model.round < status.latest.round - retention:
+        latest = -1 if status.latest is None else status.latest.round
+        if is_collectable(retention, model.round - 1, latest):  # its inputs
             log.info("not attested: the run's retention is over")
             del progress.waiting[model.round]
             return

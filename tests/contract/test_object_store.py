@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -23,14 +22,8 @@ from consilo.api.transfers import open_download, open_upload
 from consilo.store.errors import InvalidKey
 from consilo.store.keys import unique_key
 from consilo.store.port import SignedRequest
-from tests.contract.stores import STORES, StoreUnderTest
+from tests.contract.stores import StoreUnderTest
 from tests.unit.store.running import wait_for
-
-
-@pytest.fixture(scope="module", params=sorted(STORES))
-def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreUnderTest]:
-    with STORES[request.param](tmp_path_factory.mktemp("store")) as running:
-        yield running
 
 
 def put(store: StoreUnderTest, request: SignedRequest, data: bytes) -> str | None:

@@ -249,3 +249,43 @@ def test_annulled_models_are_listed_as_such(consortium: Consortium, cli: Command
     assert [each["annulled"] for each in models] == [False, True]
     assert models[1]["attestations"] == [{"verifier": made_runs.VERIFIER, "verdict": "mismatch"}]
     assert "error [global-unknown]" in cli.refused(THIRD, "model", "get", "annulled", "--round", "1")
+
+
+def test_a_run_starts_from_a_global_model_of_an_earlier_one(
+    consortium: Consortium, cli: Commands, form: Path, tmp_path: Path
+) -> None:
+    first, last = asyncio.run(make_run(consortium, "earlier", tmp_path))
+    for number, (options, expected) in enumerate(
+        [(["--initial-from", "earlier"], last), (["--initial-from", "earlier:1"], first)]
+    ):
+        cli.good(OPERATOR, "run", "propose", form, "--name", f"later-{number}", *options)
+        initial = cli.json(OPERATOR, "run", "show", f"later-{number}")["record"]["proposal"]["specification"]["initial"]
+        assert initial["sha256"] == expected.artifact.sha256
+        assert initial["organisation"] == "HospitalA"
+        assert initial["key"] != expected.artifact.key, "an object of the new run, which outlives the earlier one's"
+        assert consortium.object_path(initial["key"]).stat().st_size == initial["size_bytes"]
+
+    named = tmp_path / "named.toml"
+    named.write_text(FORM + '\n[initial]\nrun = "earlier"\nround = 1\n')
+    dry = cli.json(OPERATOR, "run", "propose", named, "--name", "later-2", "--dry-run")
+    assert dry["specification"]["initial"]["sha256"] == first.artifact.sha256
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--initial-from", "earlier:x"], "is not RUN or RUN:ROUND"),
+        (["--initial-from", "Earlier"], "is no name of a run"),
+        (["--initial-from", "earlier", "--seed", "1"], "a seed is for --task"),
+        (["--initial-from", "earlier", "--initial", "model"], "give one of --task, --initial and --initial-from"),
+    ],
+)
+def test_an_earlier_model_that_is_badly_named_is_refused(
+    cli: Commands, form: Path, options: list[str], said: str
+) -> None:
+    assert said in cli.refused(OPERATOR, "run", "propose", form, "--name", "later", *options, code=2)
+
+
+def test_an_earlier_model_that_is_not_there_is_refused(cli: Commands, form: Path) -> None:
+    said = cli.refused(OPERATOR, "run", "propose", form, "--name", "later", "--initial-from", "nobody-made-it")
+    assert "error [run-unknown]" in said

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,9 @@ def test_a_signal_ends_it_within_seconds_though_event_streams_are_open(tmp_path:
         started = time.monotonic()
         assert own.ledger.end(number) == 0
         assert time.monotonic() - started < 5
-        assert stream.has_ended() or stream.response.read() == b""
-        assert read_all(idle) == b""
+        assert stream.has_ended()
+        with suppress(ConnectionResetError):  # not accepted yet
+            assert read_all(idle) == b""
 
 
 def test_a_request_in_flight_is_finished_before_the_end(tmp_path: Path) -> None:

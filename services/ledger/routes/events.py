@@ -83,7 +83,8 @@ async def _stream(
             async with ending.at_most(heartbeat_seconds):
                 await ledger.wait_after(place.height)
         except TimeoutError:
-            yield _SIGN_OF_LIFE
+            if not ending.is_set():
+                yield _SIGN_OF_LIFE
 
 
 def _text(committed: CommittedEvent) -> str:

@@ -110,7 +110,9 @@ def test_the_best_are_those_with_the_highest_metric() -> None:
         (LEAST.replace('"digits" }', '"digits", parameters = { rate = nan } }'), "nan is not finite"),
         (LEAST.replace('"digits" }', '"digits", parameters = { day = 2020-01-01 } }'), "task.parameters.day"),
         (LEAST + 'selection = { policy = "top_k", metric = "accuracy" }', "selection.top_k.k"),
-        (LEAST + 'initial = { class = "a:B", file = "c" }', "not both"),
+        (LEAST + 'initial = { class = "a:B", file = "c" }', "give one of"),
+        (LEAST + 'initial = { run = "a", file = "c" }', "give one of"),
+        (LEAST + "initial = { round = 1 }", "`round` is for `run`"),
         (LEAST + "approvals_required = 4", "more approvals"),
     ],
 )
@@ -135,5 +137,6 @@ def test_other_durations_are_refused(text: str) -> None:
 def test_the_example_in_the_documentation_is_a_form() -> None:
     text = (form.__doc__ or "").split("\n\n", 2)[2].split("\n\nDefaults:")[0]
     value: dict[str, Any] = tomllib.loads(text)
-    value["initial"].pop("file")
+    for other in ("file", "run"):
+        value["initial"].pop(other)
     assert read_form(value).name == "digits-1"

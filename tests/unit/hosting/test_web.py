@@ -162,34 +162,35 @@ def test_more_connections_than_the_most_are_told_to_come_again_but_may_ask_wheth
         wait_for(lambda: len(servers[0].server_state.tasks) == count, f"{count} requests to be served")
 
     with serving(Bounds(max_connections=4), servers) as port, ExitStack() as stack:
-        for _ in range(4):
-            stack.enter_context(connected(port)).sendall(HALF)
+        busy = [stack.enter_context(connected(port)) for _ in range(4)]
+        for client in busy:
+            client.sendall(HALF)
         are_busy(4)
         found = answer(port, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         assert found.refusal == (503, "too-many-connections", True)
         assert found.headers["retry-after"] == "1"
         assert answer(port, LIVE).status == 200
         late = [stack.enter_context(connected(port)) for _ in range(2 * SPARE_CONNECTIONS)]
-        assert read_all(late[0]) == b"", "the one that waits longest makes room"
+        assert b"" in {read_all(client) for client in late[-2:]}, "more than these are closed"
+        busy[0].sendall(b"yz")
+        assert busy[0].recv(15) == b"HTTP/1.1 200 OK"
 
 
 @pytest.mark.parametrize("start", [b"", b"GET / HT", ASK], ids=["new", "within its head", "idle"])
 def test_connections_that_only_wait_keep_nobody_out(start: bytes) -> None:
-    servers: list[uvicorn.Server] = []
-    with serving(Bounds(max_connections=4), servers) as port, ExitStack() as stack:
+    with serving(Bounds(max_connections=4)) as port, ExitStack() as stack:
         waiting = [stack.enter_context(connected(port)) for _ in range(4 * (4 + SPARE_CONNECTIONS))]
         for client in waiting:
             with suppress(OSError):  # cut already
                 client.sendall(start)
-        wait_for(lambda: not servers[0].server_state.tasks, "all that asked to be answered")
-        assert answer(port, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").status == 200
-        busy = stack.enter_context(connected(port))
-        busy.sendall(HALF)
-        assert answer(port, LIVE).status == 200  # by now the request before is being served
-        for _ in range(20):
-            stack.enter_context(connected(port)).sendall(start)
-        busy.sendall(b"yz")
-        assert busy.recv(15) == b"HTTP/1.1 200 OK"
+        ask = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+        def is_served() -> bool:
+            with suppress(ConnectionResetError):
+                return exchange(port, ask).startswith(b"HTTP/1.1 200 OK")
+            return False
+
+        wait_for(is_served, "those that wait to make room")
 
 
 def test_an_address_in_use_is_told() -> None:

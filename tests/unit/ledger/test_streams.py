@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from services.ledger.streams import Ending
 
 
@@ -48,7 +46,5 @@ async def test_a_wait_that_got_what_it_waited_for_is_forgotten() -> None:
     async with ending.at_most(3600):
         await asyncio.sleep(0)
     ending.set()
-    with pytest.raises(RuntimeError, match="its own"):
-        async with asyncio.timeout(5):
-            raise RuntimeError("its own")
+    await asyncio.sleep(0)
     assert ending._waits == set()

@@ -171,3 +171,22 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreUnavailable, match="file"):
         ObjectDirectory(tmp_path / "file")
+
+
+def test_a_list_passes_over_what_is_no_object(objects: ObjectDirectory, root: Path) -> None:
+    write(objects, "run/a", b"weights")
+    (root / "run" / "link").symlink_to(root / "run" / "a")
+    (root / "elsewhere").symlink_to(root / "run")
+    (root / "Upper").write_bytes(b"not ours")
+    (root / "run" / "empty").mkdir()
+    page = objects.list("", 10)
+    assert [(each.key, each.size_bytes) for each in page.objects] == [("run/a", 7)]
+    assert page.next is None
+
+
+def test_a_page_that_is_just_full_is_the_last_one(objects: ObjectDirectory) -> None:
+    for name in ("a", "b"):
+        write(objects, name, b"x")
+    assert objects.list("", 2).next is None
+    assert objects.list("", 1).next == "a"
+    assert objects.list("b", 1).objects == ()

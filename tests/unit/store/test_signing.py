@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from consilo.store.errors import InvalidKey, InvalidSecret, UrlExpired, UrlInvalid
 from consilo.store.local import LocalObjectStore
 from consilo.store.port import SignedRequest, without_query
-from consilo.store.signing import SignedTarget, SigningSecrets, signed_target, verify_target
+from consilo.store.signing import (
+    SignedList,
+    SignedTarget,
+    SigningSecrets,
+    signed_list,
+    signed_target,
+    verify_list,
+    verify_target,
+)
 
 NEW, OLD = b"n" * 32, b"o" * 32
 SECRETS = SigningSecrets([NEW])
@@ -138,3 +146,41 @@ def test_a_base_url_is_scheme_host_and_port(url: str) -> None:
 def test_what_may_be_shown_of_a_url() -> None:
     assert without_query("https://user:word@h:1/a?signature=1#x") == "https://h:1/a"
     assert without_query("http://[::1") == "<not a URL>"
+
+
+def test_a_signed_list_is_verified_with_its_bounds() -> None:
+    target = signed_list(SECRETS, "a/b", 10, expires_at=1000)
+    assert verify_list(SECRETS, target, now=999) == SignedList("a/b", 10)
+    with pytest.raises(UrlExpired):
+        verify_list(SECRETS, target, now=1000)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("after=a/b", "after="),
+        ("limit=10", "limit=11"),
+        ("limit=10", "limit=1001"),
+        ("expires=1000", "expires=1001"),
+        ("/objects?", "/objects/?"),
+        ("after=a/b&", ""),
+        ("&secret", "&x=1&secret"),
+    ],
+)
+def test_a_list_that_was_changed_is_refused(old: str, new: str) -> None:
+    target = signed_list(SECRETS, "a/b", 10, expires_at=1000)
+    assert old in target
+    with pytest.raises(UrlInvalid):
+        verify_list(SECRETS, target.replace(old, new), now=0)
+
+
+def test_the_url_of_an_object_lists_nothing_and_that_of_a_list_gives_no_object() -> None:
+    signature = signed_target(SECRETS, "GET", "a", expires_at=1000).rpartition("=")[2]
+    forged = signed_list(SECRETS, "a", 1, expires_at=1000).rpartition("=")[0] + "=" + signature
+    with pytest.raises(UrlInvalid):
+        verify_list(SECRETS, forged, now=0)
+    signature = signed_list(SECRETS, "a", 1, expires_at=1000).rpartition("=")[2]
+    for method in ("GET", "HEAD", "DELETE"):
+        forged = signed_target(SECRETS, method, "a", expires_at=1000).rpartition("=")[0] + "=" + signature
+        with pytest.raises(UrlInvalid):
+            verify_target(SECRETS, method, forged, now=0)
