@@ -37,7 +37,9 @@ def test_what_all_its_records_let_go_is_expired_whatever_its_age() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [made("HospitalB"), "a", "run-1/hospitala/silo/notes", f"x/run-1/hospitala/silo/{'0' * 32}"]
+    "key",
+    [made("HospitalB"), "a", "run-1/hospitala/silo/notes", f"x/run-1/hospitala/silo/{'0' * 32}"],
+    ids=["another organisation's", "short", "no random end", "deeper"],
 )
 def test_what_the_gateway_did_not_make_for_its_organisations_is_left_alone(key: str) -> None:
     assert judged(key) == "keep"
