@@ -187,19 +187,16 @@ def verify_request_token(
 
 
 def claimed_chain(token: str) -> tuple[str, tuple[str, ...]]:
-    """What a token claims, unproved: MSP id of its member's organisation, serial numbers of its certificates.
-
-    Tells a gateway what to look up before it calls `verify_request_token`; proves nothing.
+    """What a token claims and does not prove: its member's organisation (MSP id), its certificates' serial numbers.
 
     Raises:
-        TokenRefused: `token-malformed`, or `token-untrusted` when a certificate cannot be read.
+        TokenRefused: `token-malformed`; `token-untrusted` when a certificate cannot be read.
     """
     certificates, claims = _read(token, MAX_TOKEN_BYTES)
     try:
-        serials = tuple(certificate_serial(der) for der in certificates)
+        return claims.iss.partition("/")[0], tuple(certificate_serial(der) for der in certificates)
     except CertificateError as error:
         raise TokenRefused("token-untrusted", f"the member's certificates ({error.code}): {error.message}") from error
-    return claims.iss.partition("/")[0], serials
 
 
 def authorization(token: str) -> str:
