@@ -14,6 +14,7 @@ from typing import Final
 from tools.attacks_reference import attacks_page
 from tools.cli_reference import cli_page
 from tools.configuration_reference import configuration_page
+from tools.faults_reference import faults_page
 from tools.protocol_reference import protocol_page
 from tools.rest_reference import rest_page
 
@@ -23,6 +24,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "attacks.md": attacks_page,
     "cli.md": cli_page,
     "configuration.md": configuration_page,
+    "faults.md": faults_page,
     "protocol.md": protocol_page,
     "rest.md": rest_page,
 }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, TypeVar
 
 import structlog
@@ -75,18 +74,3 @@ def announce(**facts: str | int) -> None:
     """Tell whoever started the process that it is ready: one line of JSON on standard output."""
     sys.stdout.write(json.dumps({"event": "listening", **facts}) + "\n")
     sys.stdout.flush()
-
-
-def read_secret(path: Path) -> bytes:
-    """The content of a secret's file, without the line end.
-
-    Raises:
-        CannotStart: it cannot be read or is empty.
-    """
-    try:
-        data = path.read_bytes().strip()
-    except OSError as error:
-        raise CannotStart(f"cannot read the secret {path}: {error.strerror}") from None
-    if not data:
-        raise CannotStart(f"the secret {path} is empty")
-    return data

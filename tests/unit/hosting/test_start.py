@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import pytest
 from pydantic import BaseModel, Field
 from pydantic_settings import SettingsConfigDict
 
-from consilo.hosting.start import CannotStart, ServiceSettings, announce, read_secret, run_service
+from consilo.hosting.start import CannotStart, ServiceSettings, announce, run_service
 
 
 class Inner(BaseModel):
@@ -117,16 +116,3 @@ def test_the_announcement_is_one_line_of_json_on_standard_output(capsys: pytest.
     told = capsys.readouterr().out
     assert told.endswith("\n")
     assert json.loads(told) == {"event": "listening", "url": "http://127.0.0.1:8080", "port": 8080}
-
-
-def test_a_secret_is_read_without_its_line_end(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_bytes(b"word\r\n")
-    assert read_secret(tmp_path / "secret") == b"word"
-
-
-@pytest.mark.parametrize("content", [None, b"", b" \n"])
-def test_a_secret_that_cannot_be_used_is_told(tmp_path: Path, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / "secret").write_bytes(content)
-    with pytest.raises(CannotStart, match="secret"):
-        read_secret(tmp_path / "secret")
