@@ -137,6 +137,12 @@ format: setup-dev ## Put the code into the common format
 bench: setup-dev ## Measure seconds per round and memory; options: ARGS='...'
 	@exec $(PY) -m benchmarks.rounds $(ARGS)
 
+BENCH_CASES := 1x2 100x2 1000x2 2200x2 100x16 1x64
+
+.PHONY: bench-docs
+bench-docs: setup-dev ## Measure all cases and write docs/benchmarks.md (10 min, 40 GB of temporary files)
+	@exec $(PY) -m benchmarks.rounds $(addprefix --case ,$(BENCH_CASES)) --rounds 4 --markdown docs/benchmarks.md
+
 .PHONY: docs
 docs: setup-dev ## Generate docs/reference from the code
 	$(PY) -m tools.docs

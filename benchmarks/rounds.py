@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import platform
 import sys
 import tempfile
 from collections.abc import Callable
@@ -175,10 +177,22 @@ def table(rows: list[Figures]) -> Table:
     return result
 
 
+PAGE = """# What a round costs
+
+Made by `make bench-docs`: real services as processes on one machine, and training that costs nothing (each silo returns
+weights of its own, made once). A round goes from its opening to its global model; a verifier recomputes every global
+meanwhile. Seconds are medians; the floor is the same bytes moved by plain sockets and files, without digests, ledger or
+processes. Memory is the peak resident memory of each process in MB (of the largest silo, and of the largest training
+worker beside it).
+
+"""
+
+
 def markdown(rows: list[Figures]) -> str:
-    """The figures as a table of Markdown."""
+    """The figures as a page of Markdown."""
     lines = [COLUMNS, ("---:",) * len(COLUMNS), *(cells(row) for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    table_text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{PAGE}{os.cpu_count()} processors, Python {platform.python_version()}.\n\n{table_text}"
 
 
 def parse_case(text: str) -> tuple[int, int]:
