@@ -48,7 +48,7 @@ class Display:
             self._console.print(text, style="dim")
 
     def silo(self, member: str, phase: str, progress: float | None, accuracy: float | None) -> None:
-        """What a silo is doing: its phase, how far it is (0 to 1), its last validation accuracy."""
+        """What a silo is doing: its phase, how far it is (0 to 1), its last accuracy in training."""
         self._silos[member] = (phase, progress, accuracy)
 
     def round(self, figures: RoundFigures) -> None:
@@ -63,11 +63,12 @@ class Display:
 
     def _render(self) -> RenderableType:
         silos = Table(box=None, padding=(0, 2, 0, 0))
-        for column in ("silo", "state", "", "accuracy"):
+        for column in ("silo", "state", "", "training accuracy"):
             silos.add_column(column, header_style="dim")
         for member in sorted(self._silos):
             phase, progress, accuracy = self._silos[member]
             bar = ProgressBar(total=1.0, completed=progress or 0.0, width=20) if progress is not None else ""
             silos.add_row(member, phase, bar, "" if accuracy is None else f"{accuracy:.3f}")
-        done = ProgressBar(total=float(self._total), completed=float(len(self._rounds)), width=60)
+        done = Table.grid()  # a bar alone would not end its line
+        done.add_row(ProgressBar(total=float(self._total), completed=float(len(self._rounds)), width=60))
         return Group("", done, silos, f"[dim]{self._note}[/]")
