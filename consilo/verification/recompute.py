@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
-from consilo.aggregation import DEFAULT_BLOCK_BYTES, Input, Result, Strategy, aggregate, strategy
+from consilo.aggregation import DEFAULT_BLOCK_BYTES, AggregationError, Input, Result, Strategy, aggregate, strategy
 from consilo.api.party import Party, Place
 from consilo.api.transfer_errors import DigestMismatch
 from consilo.api.transfers import Upload
@@ -22,6 +23,8 @@ from consilo.protocol.specification import Specification
 from consilo.protocol.tensors import TensorSchema
 from consilo.verification.sources import RemoteArtifacts
 from consilo.verification.threads import in_own_thread
+
+log = structlog.get_logger(__name__)
 
 
 class RecomputeSettings(BaseModel):
@@ -45,6 +48,16 @@ def strategy_of(specification: Specification) -> Strategy:
     """
     reference = specification.strategy
     return strategy(reference.name, reference.version, reference.parameters)
+
+
+def can_compute(specification: Specification) -> bool:
+    """Whether this installation knows the run's strategy; the log says what is missing when it does not."""
+    try:
+        strategy_of(specification)
+    except AggregationError as error:
+        log.warning("run left alone", code=error.code, reason=str(error))
+        return False
+    return True
 
 
 async def recompute(

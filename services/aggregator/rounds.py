@@ -11,7 +11,7 @@ import time
 
 import structlog
 
-from consilo.aggregation import AggregationError, InputsInvalid, InputsRefused, ResultNotFinite
+from consilo.aggregation import InputsInvalid, InputsRefused, ResultNotFinite
 from consilo.api.follow import Look
 from consilo.api.gateway import now_ms
 from consilo.api.party import Party
@@ -20,7 +20,7 @@ from consilo.protocol.records import Exclusion, Selection
 from consilo.protocol.specification import Artifact
 from consilo.protocol.values import organisation_of
 from consilo.protocol.views import Attempt, RunStatus
-from consilo.verification.recompute import recompute, strategy_of
+from consilo.verification.recompute import can_compute, recompute
 from services.aggregator.settings import AggregatorSettings
 
 log = structlog.get_logger(__name__)
@@ -45,12 +45,7 @@ class Aggregator:
         specification = status.proposal.specification
         if self._party.member not in specification.aggregators or not self._settings.allows(status.run):
             return False
-        try:
-            strategy_of(specification)
-        except AggregationError as error:
-            log.warning("run left alone", code=error.code, reason=str(error))
-            return False
-        return True
+        return can_compute(specification)
 
     async def step(self, look: Look) -> float | None:
         """Do what is due; returns in how many seconds something may be, if nothing happens."""

@@ -11,7 +11,6 @@ from functools import partial
 
 import structlog
 
-from consilo.aggregation import AggregationError
 from consilo.api.follow import Look
 from consilo.api.party import Party
 from consilo.protocol.access import reference_of
@@ -21,7 +20,7 @@ from consilo.protocol.retention import is_collectable
 from consilo.protocol.specification import Specification
 from consilo.protocol.values import organisation_of
 from consilo.protocol.views import RunStatus
-from consilo.verification.recompute import strategy_of
+from consilo.verification.recompute import can_compute
 from consilo.verification.stored import check_stored
 from consilo.verification.verdicts import Verdict, judge
 from services.verifier.settings import VerifierSettings
@@ -77,12 +76,7 @@ class Verifier:
         specification = status.proposal.specification
         if self._party.member not in specification.verifiers or not self._settings.allows(status.run):
             return False
-        try:
-            strategy_of(specification)
-        except AggregationError as error:
-            log.warning("run left alone", code=error.code, reason=str(error))
-            return False
-        return True
+        return can_compute(specification)
 
     async def step(self, look: Look) -> float | None:
         """Verify what is new or can be tried again; returns in how many seconds to try again what is left."""
