@@ -154,7 +154,7 @@ docs-check: setup-dev ## Check that docs/reference is what the code says
 # Everything first; the smaller locks take its versions, so that each level can be installed over the one below.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --no-annotate --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) \
-    pyproject.toml --group build --extra service --extra tasks
+    pyproject.toml --group build --extra service --extra fabric --extra tasks
 
 .PHONY: lock
 lock: ## Write the lock files anew with uv; option: UPGRADE=1

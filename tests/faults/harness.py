@@ -13,9 +13,12 @@ the test, as does a process that is still there.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import os
 import random
 import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -232,18 +235,24 @@ def free_port() -> int:
     """A port that nobody listens on, and that the kernel gives to no client.
 
     One from the kernel's own range would not do: while its service is down, a client that connects to it again and
-    again can be given that very port, and then talks to itself.
+    again can be given that very port, and then talks to itself. No port is given twice, not even to another process
+    of tests: each is locked until the process that got it ends.
     """
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     generator = random.SystemRandom()
+    locks = Path(tempfile.gettempdir()) / "consilo-test-ports"
+    locks.mkdir(exist_ok=True)
     for _ in range(1000):
         port = generator.randrange(10_000, lowest)
-        with socket.socket() as trying:
-            try:
+        lock = os.open(locks / str(port), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as trying:
                 trying.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        except OSError:
+            os.close(lock)
+            continue
+        return port
     raise AssertionError("no free port")
 
 

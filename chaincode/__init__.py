@@ -1,0 +1,1 @@
+"""The state machine behind Fabric's shim: chaincode as a service."""

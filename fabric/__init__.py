@@ -1,0 +1,1 @@
+"""A native Hyperledger Fabric network for development and tests: `python -m fabric --help`."""

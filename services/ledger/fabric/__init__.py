@@ -1,0 +1,1 @@
+"""The gateway's client of a Hyperledger Fabric network, and the adapter of the port to ledgers."""
