@@ -159,15 +159,21 @@ class FabricChannel:
                         if each.space.namespace == "consilo":
                             self.state.commit({key.decode(): value or b""})
         # Where it cannot be worked out from the block, a peer's is as good as any other.
-        hashed = commit_hash(self._commit_hash, given, written) or os.urandom(32)
-        self._commit_hash = hashed
+        self._commit_hash = commit_hash(self._commit_hash, given, written) or os.urandom(32)
+        self.blocks.append(self._block(envelopes, signer or self.orderer, given, self._commit_hash))
+        return self.blocks[-1]
+
+    def unfinished(self, *envelopes: bytes, codes: Sequence[int]) -> bytes:
+        """What could be the next block, by a peer that keeps no commit hashes; the channel stays as it is."""
+        return self._block(list(envelopes), self.orderer, bytes(codes), b"")
+
+    def _block(self, envelopes: list[bytes], signer: Signer, codes: bytes, commit: bytes) -> bytes:
         previous = common_pb2.Block.FromString(self.blocks[-1])
         block = common_pb2.Block(data=common_pb2.BlockData(data=envelopes))
-        block.header.number = number
+        block.header.number = len(self.blocks)
         block.header.previous_hash = hashlib.sha256(header_bytes(previous.header)).digest()
-        finish(block, signer or self.orderer, given, hashed)
-        self.blocks.append(block.SerializeToString())
-        return self.blocks[-1]
+        finish(block, signer, codes, commit)
+        return bytes(block.SerializeToString())
 
     def configured(self, change: Callable[[Any], None], *signers: Signer, submitted_by: Signer | None = None) -> bytes:
         """The envelope of a change of the configuration, which is the channel's from now on.
