@@ -181,7 +181,9 @@ def _problems() -> str:
         service.setdefault(name, set()).update(statuses)
     rows = [(code(name), ", ".join(map(str, sorted(statuses)))) for name, statuses in sorted(service.items())]
     refused = codes_raised_in(Path(str(tokens.__file__)), "TokenRefused")
-    away = codes_raised_in(Path(str(embedded_errors.__file__)), "__init__", "LedgerUnavailable")
+    away = set(codes_raised_in(Path(str(embedded_errors.__file__)), "__init__", "LedgerUnavailable"))
+    for path in Path(services.ledger.__path__[0]).rglob("*.py"):
+        away.update(codes_raised_in(path, "LedgerUnavailable"))
     by_status: dict[int, list[str]] = {}
     for name in REFUSALS:
         by_status.setdefault(REFUSAL_STATUS.get(name, _OTHER_CONFLICTS), []).append(name)

@@ -1,6 +1,6 @@
 """A ledger's file for tools that only read it, whether a service has it open or not. Reads it, copies it.
 
-What is read here is only what the file says. That it is true is for `consilo.verification.replay` to find out.
+What is read here is only what the file says. That it is true is for `consilo.verification.embedded` to find out.
 """
 
 from __future__ import annotations

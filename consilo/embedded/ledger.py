@@ -40,7 +40,12 @@ class EmbeddedLedger:
         self._lock = lock
         self._settings = settings
         self._head = committer.head
-        self._readers = Readers(path, genesis, settings)
+        self._readers = Readers(
+            path,
+            lambda connection: Snapshot(connection, genesis),
+            max_idle=settings.max_idle_readers,
+            busy_timeout_seconds=settings.busy_timeout_seconds,
+        )
         self._writer = Writer(committer, settings, self._committed)
 
     @staticmethod

@@ -1,6 +1,6 @@
 """What is checked when a ledger's file is opened: quickly, that it ends as one ledger. Reads the file.
 
-A replay (`consilo.verification.replay`) checks all of it.
+A replay (`consilo.verification.embedded`) checks all of it.
 """
 
 from __future__ import annotations

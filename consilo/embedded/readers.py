@@ -1,41 +1,57 @@
-"""The connections that read a ledger while it is written: one per snapshot, kept for the next. Reads the file."""
+"""The connections that read a file while it is written: one per snapshot, kept for the next. Reads the file."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from consilo.embedded.blocks import Genesis
 from consilo.embedded.database import connect
 from consilo.embedded.errors import LedgerClosed, translated
-from consilo.embedded.settings import LedgerSettings
-from consilo.embedded.snapshot import Snapshot
+from consilo.embedded.reads import Reads
+
+S = TypeVar("S", bound=Reads)
 
 
-class Readers:
-    """Gives out snapshots to any number of threads."""
+class Readers(Generic[S]):
+    """Gives out snapshots to any number of threads.
 
-    def __init__(self, path: Path, genesis: Genesis, settings: LedgerSettings) -> None:
+    Args:
+        path: of the file, which has a table `blocks`.
+        make: makes a snapshot of a connection that is within a transaction.
+        max_idle: connections that are kept open when nobody reads.
+        busy_timeout_seconds: how long to wait for SQLite's own locks.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        make: Callable[[sqlite3.Connection], S],
+        *,
+        max_idle: int,
+        busy_timeout_seconds: float,
+    ) -> None:
         self._path = path
-        self._genesis = genesis
-        self._settings = settings
+        self._make = make
+        self._max_idle = max_idle
+        self._busy_timeout_seconds = busy_timeout_seconds
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._closed = False
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
-        """The ledger as it is now, until the `with` block ends.
+    def snapshot(self) -> Iterator[S]:
+        """What the file holds now, until the `with` block ends.
 
         Raises:
             LedgerClosed: the ledger was closed.
             LedgerUnavailable: the file cannot be read now.
         """
         connection = self._take()
-        snapshot = Snapshot(connection, self._genesis)
+        snapshot = self._make(connection)
         try:
             try:
                 connection.execute("BEGIN")
@@ -63,7 +79,7 @@ class Readers:
             if self._idle:
                 return self._idle.pop()
         try:
-            return connect(self._path, "ro", busy_timeout_seconds=self._settings.busy_timeout_seconds)
+            return connect(self._path, "ro", busy_timeout_seconds=self._busy_timeout_seconds)
         except sqlite3.Error as error:
             raise translated(error) from error
 
@@ -74,7 +90,7 @@ class Readers:
             connection.close()
             return
         with self._lock:
-            if not self._closed and len(self._idle) < self._settings.max_idle_readers:
+            if not self._closed and len(self._idle) < self._max_idle:
                 self._idle.append(connection)
                 return
         connection.close()

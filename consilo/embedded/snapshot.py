@@ -7,41 +7,27 @@ write-ahead log cannot be shortened meanwhile. It is used by one thread at a tim
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from consilo.embedded.blocks import Block, CommittedEvent, Genesis, events_of
 from consilo.embedded.database import back_up
-from consilo.embedded.errors import LedgerClosed, LedgerCorrupt, PositionUnknown, translated
+from consilo.embedded.errors import LedgerCorrupt, PositionUnknown, translated
 from consilo.embedded.positions import MAX_HEIGHT, Head, Position
+from consilo.embedded.reads import Reads
 from consilo.protocol.refusals import InvalidInput
 
 
-class Snapshot:
+class Snapshot(Reads):
     """Reads over a connection that is within a transaction. A `consilo.protocol.state.State`, and the chain."""
 
     def __init__(self, connection: sqlite3.Connection, genesis: Genesis) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self._genesis = genesis
-        self._cursors: set[sqlite3.Cursor] = set()
-        self._closed = False
-
-    # The state
 
     @property
     def ledger(self) -> str:
         """Name of the ledger."""
         return self._genesis.ledger
-
-    def get(self, key: str) -> bytes | None:
-        """The record's canonical bytes, or None."""
-        row = self._one("SELECT value FROM state WHERE key = ?", key)
-        return None if row is None else bytes(row[0])
-
-    def range(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
-        """Keys and records with start <= key < end, in the order of the keys' UTF-8 bytes, row by row."""
-        yield from self._rows("SELECT key, value FROM state WHERE key >= ? AND key < ? ORDER BY key", start, end)
 
     # The chain
 
@@ -129,50 +115,3 @@ class Snapshot:
             back_up(self._connection, path)
         except (sqlite3.Error, OSError) as error:
             raise translated(error) from error
-
-    # The life of a snapshot
-
-    def close(self) -> None:
-        """End all reads: a statement that is half read would keep the transaction open."""
-        self._closed = True
-        for cursor in tuple(self._cursors):
-            cursor.close()
-        self._cursors.clear()
-
-    def _one(self, query: str, *parameters: object) -> tuple[Any, ...] | None:
-        self._check_open()
-        try:
-            cursor = self._connection.execute(query, parameters)
-            try:
-                row: tuple[Any, ...] | None = cursor.fetchone()
-            finally:
-                cursor.close()
-        except sqlite3.Error as error:
-            raise translated(error) from error
-        return row
-
-    def _rows(self, query: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
-        self._check_open()
-        try:
-            cursor = self._connection.execute(query, parameters)
-        except sqlite3.Error as error:
-            raise translated(error) from error
-        self._cursors.add(cursor)
-        try:
-            while (row := self._next(cursor)) is not None:
-                yield row
-        finally:
-            cursor.close()
-            self._cursors.discard(cursor)
-
-    def _next(self, cursor: sqlite3.Cursor) -> tuple[Any, ...] | None:
-        self._check_open()
-        try:
-            row: tuple[Any, ...] | None = cursor.fetchone()
-        except sqlite3.Error as error:
-            raise translated(error) from error
-        return row
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise LedgerClosed("the snapshot is over; read within its `with` block")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Awaitable, Callable
 
 from consilo.embedded.blocks import decode_genesis
 from consilo.embedded.errors import EmbeddedLedgerError
@@ -20,6 +22,7 @@ from consilo.store.port import ObjectStore
 from consilo.store.signing import SigningSecrets
 from services.ledger.app import create_app
 from services.ledger.embedded import EmbeddedAdapter
+from services.ledger.port import Ledger
 from services.ledger.settings import EmbeddedSettings, LedgerSettings, S3StoreAccess, StoreAccess
 
 
@@ -34,13 +37,9 @@ def serve(settings: LedgerSettings) -> None:
         if identity.role != "gateway":
             raise CannotStart(f"{settings.identity} has the role {identity.role}; this service needs a gateway's")
         store = open_store(settings.store)
-        ledger = open_embedded(settings.embedded)
+        open_ledger = prepare_ledger(settings, identity)
     except (IdentityError, StoreError, EmbeddedLedgerError, OSError) as error:
         raise CannotStart(str(error)) from None
-
-    async def open_ledger() -> EmbeddedAdapter:
-        return EmbeddedAdapter(ledger)
-
     app = create_app(settings, identity=identity, store=store, open_ledger=open_ledger)
     serve_web(
         app,
@@ -76,6 +75,36 @@ def open_store(access: StoreAccess) -> ObjectStore:
         return LocalObjectStore(access.url, secrets)
     except ValueError as error:
         raise CannotStart(str(error)) from None
+
+
+def prepare_ledger(settings: LedgerSettings, identity: Identity) -> Callable[[], Awaitable[Ledger]]:
+    """Open the files of the ledger that is set up; what is returned opens the rest, inside the event loop.
+
+    Raises:
+        CannotStart: settings contradict each other, or a file or package is missing.
+        EmbeddedLedgerError: the embedded ledger cannot be opened.
+    """
+    if settings.fabric is not None:
+        if settings.fabric.msp != identity.msp:
+            message = f"the client identity is of MSP {settings.fabric.msp}, the gateway's own of {identity.msp}"
+            raise CannotStart(f"{message}: a gateway speaks for one organisation on Fabric")
+        if set(settings.organisations) - {identity.msp}:
+            message = f"on Fabric, each organisation has a gateway of its own: this is the one of {identity.msp}"
+            raise CannotStart(f"{message}; leave out the setting `organisations`")
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines are no log's; its errors come as exceptions
+        try:
+            # Here, so that a gateway of an embedded ledger does without gRPC.
+            from services.ledger.fabric.opening import prepare_fabric
+        except ModuleNotFoundError as error:
+            raise CannotStart(f"a ledger on Fabric needs {error.name}: install the extra `fabric`") from None
+        return prepare_fabric(settings.fabric)
+    assert settings.embedded is not None  # noqa: S101 - there is exactly one
+    ledger = open_embedded(settings.embedded)
+
+    async def open_ledger() -> EmbeddedAdapter:
+        return EmbeddedAdapter(ledger)
+
+    return open_ledger
 
 
 def open_embedded(settings: EmbeddedSettings) -> EmbeddedLedger:

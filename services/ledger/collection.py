@@ -20,10 +20,10 @@ from consilo.protocol.retention import ArtifactsOfRun, NamedArtifacts
 from consilo.store.collection import Judgement, Names, judge
 from consilo.store.errors import StoreError
 from consilo.store.port import MAX_LISTED, ObjectStore, StoredObject
+from services.ledger.growth import PAST_THE_LAST
 from services.ledger.port import Ledger, LedgerUnavailable
 
 _RECORDS_AT_ONCE: Final = 200
-_LAST: Final = 2**31 - 1  # greater than the index of any transaction in a block
 
 log = structlog.get_logger(__name__)
 
@@ -108,5 +108,5 @@ class Collector:
     async def _newest_time(self) -> int:
         """The time of the newest block; 0 when there is none but the genesis."""
         head = await self._ledger.head()
-        events = await self._ledger.events(Position(height=max(head.height - 1, 0), index=_LAST), 1)
+        events = await self._ledger.events(Position(height=max(head.height - 1, 0), index=PAST_THE_LAST), 1)
         return max((event.time for event in events), default=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from consilo.api.models import CommittedEvent, Head, Position
 from consilo.embedded import positions, receipts
@@ -13,13 +13,10 @@ from consilo.embedded.ledger import EmbeddedLedger
 from consilo.protocol import queries
 from consilo.protocol.model import Record
 from consilo.protocol.transaction import Transaction
+from services.ledger.growth import Growth
 from services.ledger.port import Commit, LedgerUnavailable
 
-_MOST_PAGES: Final = 16
-
 T = TypeVar("T")
-
-_PAST_THE_LAST: Final = 2**31 - 1  # greater than the index of any transaction in a block
 
 
 class EmbeddedAdapter:
@@ -30,18 +27,11 @@ class EmbeddedAdapter:
     def __init__(self, ledger: EmbeddedLedger) -> None:
         self._ledger = ledger
         self._loop = asyncio.get_running_loop()
-        self._grown = asyncio.Event()
-        self._pages: dict[tuple[Position, int, int], asyncio.Task[list[CommittedEvent]]] = {}
+        self._growth = Growth(lambda: ledger.head().height, self._read_events)
         ledger.subscribe(self._committed)
 
     def _committed(self, _: receipts.Commit) -> None:
-        self._loop.call_soon_threadsafe(self._wake)
-
-    def _wake(self) -> None:
-        # Whoever waits holds the event that was current then; the next commit wakes those who come after.
-        grown, self._grown = self._grown, asyncio.Event()
-        grown.set()
-        self._pages.clear()
+        self._loop.call_soon_threadsafe(self._growth.wake)
 
     @property
     def name(self) -> str:
@@ -80,20 +70,8 @@ class EmbeddedAdapter:
         return await self._in_thread(lambda: self._ledger.blocks(start, limit))
 
     async def events(self, after: Position, limit: int) -> list[CommittedEvent]:
-        """See the port. Streams that wait at the same place share one look: a thousand of them cost little more."""
-        # The height tells apart what was read before a commit from what must be read after it.
-        wanted = (after, limit, self._ledger.head().height)
-        page = self._pages.get(wanted)
-        if page is None:
-            page = asyncio.ensure_future(self._read_events(after, limit))
-            if len(self._pages) < _MOST_PAGES:
-                self._pages[wanted] = page
-                page.add_done_callback(lambda done: self._forget_failure(wanted, done))
-        return await asyncio.shield(page)
-
-    def _forget_failure(self, wanted: tuple[Position, int, int], page: asyncio.Task[list[CommittedEvent]]) -> None:
-        if page.cancelled() or page.exception() is not None:
-            self._pages.pop(wanted, None)
+        """See the port."""
+        return await self._growth.events(after, limit)
 
     async def _read_events(self, after: Position, limit: int) -> list[CommittedEvent]:
         place = positions.Position(after.height, after.index)
@@ -109,15 +87,11 @@ class EmbeddedAdapter:
 
     async def end(self) -> Position:
         """See the port."""
-        return Position(height=(await self.head()).height, index=_PAST_THE_LAST)
+        return self._growth.end()
 
     async def wait_after(self, height: int) -> None:
         """See the port."""
-        while True:
-            grown = self._grown  # taken before looking, so that a commit in between is not missed
-            if (await self.head()).height > height:
-                return
-            await grown.wait()
+        await self._growth.wait_after(height)
 
     async def check(self) -> None:
         """See the port."""

@@ -14,7 +14,8 @@ class LedgerUnavailable(Exception):
     """The ledger cannot take or answer this now; the same request may succeed later.
 
     Attributes:
-        code: stable: `ledger-unavailable`, `ledger-full`, `ledger-overloaded`.
+        code: stable: `ledger-unavailable`, `ledger-full`, `ledger-overloaded`. On Fabric also `ledger-misconfigured`,
+            when an operator has something to mend, and `ledger-behind`, `endorsers-differ`, `clock-differs`, `defect`.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -33,7 +34,7 @@ class Commit(LedgerRecord):
 
 
 class Ledger(Protocol):
-    """A ledger that this service is a gateway to. Adapters: `embedded.py`."""
+    """A ledger that this service is a gateway to. Adapters: `embedded.py`, `fabric/adapter.py`."""
 
     @property
     def name(self) -> str:
@@ -68,11 +69,15 @@ class Ledger(Protocol):
         ...
 
     async def hash_at(self, height: int) -> str | None:
-        """Hash of the block of this height, or None when there is none."""
+        """Hash of the block of this height, or None when there is none.
+
+        Raises:
+            LedgerUnavailable: `ledger-behind`: not here, but there may be one that other gateways have.
+        """
         ...
 
     async def blocks(self, start: int, limit: int) -> list[bytes]:
-        """Canonical bytes of up to `limit` blocks from a height on."""
+        """Up to `limit` blocks from a height on, each as one line of JSON."""
         ...
 
     async def events(self, after: Position, limit: int) -> list[CommittedEvent]:

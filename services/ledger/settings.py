@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import SettingsConfigDict
 
 from consilo.hosting.start import ServiceSettings
 from consilo.store.s3_settings import S3Settings
+from services.ledger.fabric.settings import FabricSettings
 
 _KIND: Final = "kind of the object store: `local`, the store service; or `s3`, a bucket of an S3 server"
 
@@ -88,7 +90,8 @@ class LedgerSettings(ServiceSettings):
         description="MSP ids whose gateway this is; default: the identity's own. Only on the embedded ledger may it be "
         "several",
     )
-    embedded: EmbeddedSettings = Field(description="the embedded ledger")
+    embedded: EmbeddedSettings | None = Field(None, description="the embedded ledger")
+    fabric: FabricSettings | None = Field(None, description="a ledger on Hyperledger Fabric")
     store: StoreAccess = Field(description="the object store")
     collect_every_seconds: float = Field(
         3600.0,
@@ -117,3 +120,11 @@ class LedgerSettings(ServiceSettings):
     token_lifetime_seconds: int = Field(60, ge=1, le=600, description="longest lifetime of a request token")
     heartbeat_seconds: float = Field(15.0, gt=0, description="between signs of life on an idle event stream")
     shutdown_grace_seconds: int = Field(10, ge=0, description="for requests in flight when told to end")
+
+    @model_validator(mode="after")
+    def _one_ledger(self) -> Self:
+        if (self.embedded is None) == (self.fabric is None):
+            raise PydanticCustomError(
+                "one_ledger", "set up exactly one ledger: either `embedded` (a file) or `fabric` (a channel)"
+            )
+        return self

@@ -7,12 +7,16 @@ import asyncio
 from fastapi import APIRouter, Response
 
 from consilo.api.models import DownloadGrant, DownloadRequest, Signed, UploadGrant, UploadRequest
+from consilo.protocol.bodies import RecordAccess
+from consilo.protocol.canonical import canonical
 from consilo.protocol.queries import Permission, Reading
+from consilo.protocol.transaction import Transaction
 from consilo.store.errors import TooLarge
 from consilo.store.keys import unique_key
 from services.ledger.answers import answer, documented, documented_body
 from services.ledger.problems import ServiceProblem
 from services.ledger.requests import Body, LedgerPort, Sender, Shared, read_body
+from services.ledger.routes.transactions import committed_answer
 
 router = APIRouter(prefix="/v1", tags=["objects"])
 
@@ -53,7 +57,11 @@ async def upload(shared: Shared, sender: Sender, body: Body) -> Response:
     openapi_extra=documented_body(DownloadRequest),
 )
 async def download(ledger: LedgerPort, shared: Shared, sender: Sender, body: Body) -> Response:
-    """A URL that serves one artifact, when the ledger allows it: see `record_access` in the protocol reference."""
+    """A URL that serves one artifact, when the ledger allows it: see `record_access` in the protocol reference.
+
+    The record may come with the request (`access`): when the ledger does not allow it yet, that transaction is handed
+    in first, as by `POST /v1/transactions`.
+    """
     request = read_body(DownloadRequest, body, shared.settings.max_body_bytes)
     permission = await ledger.query(
         "permission", Reading(run=request.run, reader=sender.member, artifact=request.artifact)
@@ -64,15 +72,34 @@ async def download(ledger: LedgerPort, shared: Shared, sender: Sender, body: Bod
         raise ServiceProblem(404, "artifact-unknown", "the ledger has no such artifact", retryable=True)
     if artifact.organisation not in shared.organisations:
         raise ServiceProblem(403, "organisation-not-served", f"ask the gateway of {artifact.organisation}")
+    committed = None
     if not permission.allowed:
-        raise ServiceProblem(
-            409,
-            "access-not-recorded",
-            f"{sender.member}'s access is not on the ledger: record it first",
-            retryable=True,
-        )
+        if request.access is None:
+            raise ServiceProblem(
+                409,
+                "access-not-recorded",
+                f"{sender.member}'s access is not on the ledger: record it first",
+                retryable=True,
+            )
+        if not _is_record_of(request.access, request, sender.member):
+            raise ServiceProblem(400, "malformed", "`access` is no record of the sender's access to this artifact")
+        # Once it is on the ledger the artifact may be read: there is nothing to ask again.
+        committed = committed_answer(shared, await ledger.submit(request.access))
     lifetime_seconds = shared.settings.store.url_lifetime_seconds
     signed = await asyncio.to_thread(shared.store.sign_get, artifact.key, lifetime_seconds)
     return answer(
-        DownloadGrant(organisation=artifact.organisation, size_bytes=artifact.size_bytes, request=Signed.of(signed))
+        DownloadGrant(
+            organisation=artifact.organisation,
+            size_bytes=artifact.size_bytes,
+            request=Signed.of(signed),
+            committed=committed,
+        )
     )
+
+
+def _is_record_of(access: Transaction, request: DownloadRequest, member: str) -> bool:
+    """Whether a transaction, once applied, allows the member what it asks for."""
+    if (access.payload.type, access.payload.member) != ("record_access", member):
+        return False
+    recorded = RecordAccess.decode(canonical(access.payload.body))
+    return recorded.run == request.run and request.artifact in recorded.artifacts

@@ -9,7 +9,8 @@ from consilo.api.heads import sign_head
 from consilo.api.models import Committed
 from consilo.protocol.transaction import Transaction
 from services.ledger.answers import answer, documented, documented_body
-from services.ledger.requests import Body, LedgerPort, Shared
+from services.ledger.port import Commit
+from services.ledger.requests import Body, LedgerPort, Services, Shared
 
 router = APIRouter(prefix="/v1", tags=["transactions"])
 
@@ -27,12 +28,14 @@ async def submit(ledger: LedgerPort, shared: Shared, body: Body) -> Response:
     reference; `retryable` says whether the same payload may be admitted later.
     """
     transaction = Transaction.parse(body, max_bytes=shared.settings.max_body_bytes)
-    commit = await ledger.submit(transaction)
-    return answer(
-        Committed(
-            transaction=commit.transaction,
-            time=commit.time,
-            repeated=commit.repeated,
-            head=sign_head(shared.identity, commit.head, now_ms()),
-        )
+    return answer(committed_answer(shared, await ledger.submit(transaction)))
+
+
+def committed_answer(services: Services, commit: Commit) -> Committed:
+    """What the sender of a transaction is told, with this gateway's word for the head."""
+    return Committed(
+        transaction=commit.transaction,
+        time=commit.time,
+        repeated=commit.repeated,
+        head=sign_head(services.identity, commit.head, now_ms()),
     )

@@ -10,7 +10,7 @@ from consilo.embedded.blocks import Block, decode_block
 from consilo.protocol.canonical import digest
 from consilo.protocol.state import writes_digest
 from consilo.protocol.transaction import Transaction
-from consilo.verification.replay import replay
+from consilo.verification.embedded import replay
 from tests.unit.embedded.altering import first, head_of, rechained
 from tests.unit.embedded.parties import NOW, PARTY, Party, genesis_of
 

@@ -18,7 +18,7 @@ from consilo.embedded.settings import LedgerSettings
 from consilo.protocol.canonical import digest
 from consilo.protocol.refusals import Refusal
 from consilo.protocol.transaction import Payload, Transaction
-from consilo.verification.replay import replay_file
+from consilo.verification.embedded import replay_file
 from tests.unit.embedded.parties import (
     DEADLINE_SECONDS,
     NOW,

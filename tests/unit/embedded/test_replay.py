@@ -15,7 +15,7 @@ from consilo.embedded.errors import LedgerCorrupt, LedgerFileError
 from consilo.embedded.file import LedgerFile
 from consilo.embedded.ledger import EmbeddedLedger
 from consilo.protocol.canonical import digest
-from consilo.verification.replay import MAX_FINDINGS, replay, replay_file
+from consilo.verification.embedded import MAX_FINDINGS, replay, replay_file
 from tests.unit.embedded.altering import BLOCKS, PER_BLOCK, alter, first, head_of
 from tests.unit.embedded.parties import PARTY, commit, genesis_of
 
