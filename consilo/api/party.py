@@ -6,20 +6,21 @@ The verbs of the protocol's paper keep their names: `metadata_publish`, `metadat
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-import httpx
+import httpcore
 
 from consilo.api.errors import AnswerInvalid, GatewayRefused, GatewayUnavailable
 from consilo.api.gateway import Gateway
+from consilo.api.grants import ask_for_grant
 from consilo.api.heads import HeadMemory, verify_head
 from consilo.api.models import Committed, DownloadRequest, UploadRequest
 from consilo.api.networks import Networks
 from consilo.api.patience import Patience
+from consilo.api.places import Place
 from consilo.api.settings import ApiSettings
 from consilo.api.transfers import Upload, download_file, open_upload, upload_file
 from consilo.identity.identity import Identity
@@ -31,30 +32,10 @@ from consilo.protocol.transaction import Transaction, certificate_der, envelope,
 from consilo.protocol.transitions.table import TRANSITIONS
 from consilo.protocol.values import organisation_of
 from consilo.protocol.views import RunStatus
-from consilo.store.port import SignedRequest
+
+__all__ = ["Party", "Place"]
 
 _NAMES = {transition.body: name for name, transition in TRANSITIONS.items()}
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the bytes of an artifact are to be fetched from or put to.
-
-    Attributes:
-        request: signed; good for one method, one object, a short time.
-        allowed_hosts: the hosts that the ledger names for the organisation's stores.
-        artifact_key: the object's key, for the record on the ledger.
-        organisation: whose store it is.
-        size_bytes: of the object.
-        networks: to which its host must lead; None for the own organisation's.
-    """
-
-    request: SignedRequest
-    allowed_hosts: tuple[str, ...]
-    artifact_key: str
-    organisation: str
-    size_bytes: int
-    networks: Networks | None = None
 
 
 class Party:
@@ -90,7 +71,9 @@ class Party:
         self._memory = memory if memory is not None else HeadMemory()
         self._http = Gateway.http_client(self.settings)
         self._networks = Networks.of(self.settings.private_networks, urlsplit(gateway_url).hostname or "")
-        self._http_to_others: httpx.AsyncClient | None = None  # made when first needed: many members never do
+        self._http_to_others: httpcore.AsyncConnectionPool | None = (
+            None  # made when first needed: many members never do
+        )
         self._organisations: dict[str, Organisation] = {}
         self._gateway: Gateway | None = None
         self._ledger = ""
@@ -162,7 +145,7 @@ class Party:
         verify_head(signed, tuple(certificate_der(root) for root in organisation.roots))
         self._memory.require(signed.head, seen, None if seen is None else await gateway.hash_at(seen.height))
 
-    def _gateway_at(self, url: str, audience: str, http: httpx.AsyncClient | None = None) -> Gateway:
+    def _gateway_at(self, url: str, audience: str, http: httpcore.AsyncConnectionPool | None = None) -> Gateway:
         return Gateway(url, audience=audience, identity=self.identity, http=http or self._http, settings=self.settings)
 
     def sign(self, body: Record) -> Transaction:
@@ -221,13 +204,32 @@ class Party:
 
         await self.patience("fetch an artifact", attempt)
 
-    async def place_to_get(self, run: str, artifact: ArtifactReference, owner: str) -> Place:
-        """A signed request for an artifact, from its owner's gateway, after recording the access. One attempt."""
+    def needs_record(self, artifact: ArtifactReference, owner: str) -> bool:
+        """Whether the ledger must have the member's access to an artifact of this owner before it may be read."""
         selected_for_us = isinstance(artifact, UpdateArtifact) and self.identity.role == "aggregator"
-        if owner != self.identity.msp and not selected_for_us:
-            await self.metadata_publish(RecordAccess(run=run, artifacts=(artifact,)))
-        gateway, organisation = await self._gateway_of(owner)
-        grant = await gateway.download(DownloadRequest(run=run, artifact=artifact))
+        return owner != self.identity.msp and not selected_for_us
+
+    async def place_to_get(self, run: str, artifact: ArtifactReference, owner: str, *, recorded: bool = False) -> Place:
+        """A signed request for an artifact, from its owner's gateway, after recording the access. One attempt.
+
+        Args:
+            run: name of the run.
+            artifact: which one.
+            owner: MSP id of the organisation in whose store it lies.
+            recorded: whether the access is on the ledger already.
+        """
+        gateway, organisation = await self.gateway_of(owner)
+        access = None
+        if not recorded and self.needs_record(artifact, owner):
+            record = RecordAccess(run=run, artifacts=(artifact,))
+            if _origin(gateway.url) == _origin(self._url):
+                access = self.sign(record)
+            else:  # that it is recorded is not left to the owner's gateway
+                await self.metadata_publish(record)
+        request = DownloadRequest(run=run, artifact=artifact, access=access)
+        grant = await ask_for_grant(gateway, request, own=self.gateway)
+        if grant.committed is not None:
+            self._memory.observe(grant.committed.head.head)
         own = await self.organisation(self.identity.msp)
         is_own = owner == own.msp or urlsplit(grant.request.url).netloc in own.stores
         networks = None if is_own else self._networks
@@ -280,7 +282,8 @@ class Party:
     def _ca_file(self) -> Path | None:
         return None if self.settings.ca_file is None else Path(self.settings.ca_file)
 
-    async def _gateway_of(self, msp: str) -> tuple[Gateway, Organisation]:
+    async def gateway_of(self, msp: str) -> tuple[Gateway, Organisation]:
+        """An organisation's gateway, as it is registered, and its registration. Nobody is asked there yet."""
         organisation = await self.organisation(msp)
         if msp == self.gateway.audience:
             return self.gateway, organisation

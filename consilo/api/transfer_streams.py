@@ -80,6 +80,8 @@ class Upload:
         """
         if len(data) > self._left:
             raise SizeMismatch(f"more bytes than the upload was opened for: {self._exchange.name}")
+        if not data:  # the store may have all it waits for, and have answered
+            return
         with self._exchange.sending() as connection:
             connection.send(data)
         self._left -= len(data)

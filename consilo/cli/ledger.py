@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,14 +14,14 @@ from consilo.api.gateway import now_ms
 from consilo.cli.commands import connected, group, local
 from consilo.cli.exits import USAGE, CliError
 from consilo.cli.ledger_backup import backup
+from consilo.cli.ledger_blocks import shown_block
 from consilo.cli.ledger_source import LedgerSource, open_source
 from consilo.cli.ledger_verify import verify_ledger
 from consilo.cli.output import moment, print_facts, print_json, print_lines, print_table, short
 from consilo.cli.roots import read_roots
 from consilo.cli.session import Session
-from consilo.embedded.blocks import Block, Entry, Genesis, decode_block, decode_genesis
+from consilo.embedded.blocks import Genesis
 from consilo.identity.files import write_new
-from consilo.protocol.canonical import digest
 from consilo.protocol.certificates import roots_digest
 
 app = group("The ledger: make its genesis, show it, verify it, back it up.")
@@ -44,7 +43,8 @@ def genesis(
 ) -> None:
     """Make the first block of an embedded ledger.
 
-    It says which organisations the ledger admits, by the digests of their CA roots.
+    It says which organisations the ledger admits, by the digests of their CA roots. A ledger on Fabric has none of
+    this kind: its first block is the channel's.
 
     Example:
       consilo ledger genesis --ledger trial --organisation HospitalA=hospital-a-ca --output genesis.json
@@ -103,7 +103,7 @@ def show(
         raise CliError("usage", "give one of --blocks, --records and --transaction", exit_code=USAGE)
     with open_source(session, file) as source:
         if blocks:
-            _show_blocks(session, islice(source.blocks(start), limit), start)
+            _show_blocks(session, source, start, limit)
         elif records is not None:
             _show_records(session, source, records, limit)
         elif transaction is not None:
@@ -112,21 +112,17 @@ def show(
             _show_summary(session, source)
 
 
-def _show_blocks(session: Session, bodies: Iterable[bytes], start: int) -> None:
+def _show_blocks(session: Session, source: LedgerSource, start: int, limit: int) -> None:
     rows, found = [], []
-    for height, body in enumerate(bodies, start):
-        hash_ = digest(body)
-        if height == 0:
-            first = decode_genesis(body)
-            found.append({"height": 0, "hash": hash_, "genesis": first.model_dump(mode="json")})
-            rows.append((0, moment(first.created_at), "genesis", ", ".join(sorted(first.organisations)), "", hash_))
-            continue
-        block = decode_block(body)
-        found.append({"height": height, "hash": hash_, "transactions": [_entry_as_json(e) for e in block.entries]})
-        for entry in block.entries:
-            payload, event = entry.transaction.payload, entry.event
-            place = "" if event.run is None else event.run + ("" if event.round is None else f" round {event.round}")
-            rows.append((height, moment(entry.time), payload.type, payload.member, place, short(hash_)))
+    for height, body in enumerate(islice(source.blocks(start), limit), start):
+        block = shown_block(source.kind, height, body)
+        found.append(block.as_json())
+        if block.genesis is not None:
+            about = ", ".join(sorted(block.genesis.get("organisations", ())))
+            rows.append((0, moment(block.created_at or 0), "genesis", about, "", block.hash))
+        for each in block.transactions:
+            what = each.type if each.remark is None else f"{each.type} ({each.remark})"
+            rows.append((height, moment(each.time), what, each.by, each.about, short(block.hash)))
     if session.as_json:
         print_json(found)
     else:
@@ -150,32 +146,43 @@ def _show_transaction(session: Session, source: LedgerSource, wanted: str) -> No
         # The id of a transaction is in its event, so a block that does not have it need not be decoded.
         if height == 0 or wanted.encode() not in body:
             continue
-        block: Block = decode_block(body)
-        for index, entry in enumerate(block.entries):
-            if entry.transaction.id != wanted:
+        for each in shown_block(source.kind, height, body).transactions:
+            if wanted not in (each.id, (each.fabric or {}).get("id")):
                 continue
-            value = {"height": height, "index": index, **_entry_as_json(entry)}
-            value |= {"signature": entry.transaction.signature, "body": entry.transaction.payload.body}
+            value = {"height": height, "index": each.index, **each.as_json()}
+            if each.request is not None:
+                value |= {"signature": each.request.signature, "body": each.request.payload.body}
             if session.as_json:
                 print_json(value)
                 return
             print_facts({key.replace("_", " "): value[key] for key in ("id", "height", "index", "type", "member")})
-            print_facts({"time": moment(entry.time), "effects": ", ".join(entry.event.effects) or "none"})
-            print_lines(json.dumps(entry.transaction.payload.body, indent=2, ensure_ascii=True))
+            print_facts({"time": moment(each.time), "effects": ", ".join(value["effects"]) or "none"})
+            if each.fabric is not None:
+                print_facts(
+                    {
+                        "id on Fabric": each.fabric["id"],
+                        "the peer's code": each.fabric["code"],
+                        "endorsed by": ", ".join(each.fabric["endorsed_by"]) or "nobody",
+                    }
+                )
+            print_lines(json.dumps(value.get("body", {}), indent=2, ensure_ascii=True))
             return
     raise CliError("transaction-unknown", f"no block has a transaction {wanted[:80]}")
 
 
 def _show_summary(session: Session, source: LedgerSource) -> None:
     head = source.head()
-    first = decode_genesis(next(iter(source.blocks(0))))
+    first = shown_block(source.kind, 0, next(iter(source.blocks(0))))
+    registered = {key.split("/")[1] for key, _ in source.records("organisation/")}
     runs = [key.removeprefix("runs/") for key, _ in source.records("runs/")]
-    value = {
+    value: dict[str, Any] = {
         "ledger": head.ledger,
+        "kind": source.kind,
         "height": head.height,
         "hash": head.hash,
+        "genesis": first.hash,
         "created_at": first.created_at,
-        "organisations": sorted(first.organisations),
+        "organisations": sorted((first.genesis or {}).get("organisations", registered)),
         "runs": runs,
     }
     if session.as_json:
@@ -183,26 +190,12 @@ def _show_summary(session: Session, source: LedgerSource) -> None:
         return
     print_facts(
         {
-            **{name: value[name] for name in ("ledger", "height", "hash")},
-            "created": moment(first.created_at),
-            "organisations": ", ".join(sorted(first.organisations)),
+            **{name: value[name] for name in ("ledger", "kind", "height", "hash", "genesis")},
+            "created": moment(first.created_at or 0),
+            "organisations": ", ".join(value["organisations"]) or "none",
             "runs": ", ".join(runs) or "none",
         }
     )
-
-
-def _entry_as_json(entry: Entry) -> dict[str, Any]:
-    payload, event = entry.transaction.payload, entry.event
-    return {
-        "id": entry.transaction.id,
-        "time": entry.time,
-        "type": payload.type,
-        "member": payload.member,
-        "run": event.run,
-        "round": event.round,
-        "attempt": event.attempt,
-        "effects": list(event.effects),
-    }
 
 
 app.command("verify")(verify_ledger)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
 
+from consilo.api.errors import AnswerInvalid
 from consilo.api.models import Head
 from consilo.api.party import Party
 from consilo.cli.exits import USAGE, CliError
@@ -19,12 +21,18 @@ from consilo.embedded.blocks import decode_genesis
 from consilo.embedded.file import LedgerFile
 from consilo.protocol.canonical import digest
 from consilo.protocol.queries import Records
+from consilo.verification.kinds import Kind, kind_of
 
 _PAGE: Final = 100
 
 
 class LedgerSource(Protocol):
     """What can be shown of a ledger."""
+
+    @property
+    def kind(self) -> str:
+        """`embedded` or `fabric`."""
+        ...
 
     def head(self) -> Head:
         """The last block."""
@@ -50,6 +58,8 @@ def open_source(session: Session, file: Path | None) -> Iterator[LedgerSource]:
 
 
 class _FileSource:
+    kind = "embedded"
+
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
@@ -73,6 +83,17 @@ class _GatewaySource:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    @property
+    def kind(self) -> str:
+        return self._kind.name
+
+    @cached_property
+    def _kind(self) -> Kind:
+        async def read(party: Party) -> str:
+            return (await party.patience("read the ledger", party.gateway.info)).kind
+
+        return kind_of(self._session.call(read))
+
     def head(self) -> Head:
         async def read(party: Party) -> Head:
             return (await party.patience("read the ledger", party.gateway.head)).head
@@ -89,8 +110,14 @@ class _GatewaySource:
             page = self._session.call(read)
             if not page:
                 return
-            yield from page
+            yield from (self._block(line) for line in page)
             start += len(page)
+
+    def _block(self, line: bytes) -> bytes:
+        try:
+            return self._kind.block_of_line(line)
+        except ValueError as error:
+            raise AnswerInvalid(f"the gateway gives something else than a block: {error}") from None
 
     def records(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         if not prefix.endswith("/"):

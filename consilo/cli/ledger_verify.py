@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -19,11 +19,23 @@ from consilo.cli.output import console, print_json, print_lines
 from consilo.cli.session import Session
 from consilo.embedded.file import LedgerFile
 from consilo.protocol.canonical import digest
-from consilo.verification.chain import replay_ledger
+from consilo.verification.chain import LedgerReplay, replay_ledger
+from consilo.verification.comparison import Comparison
+from consilo.verification.embedded import replay
 from consilo.verification.findings import Finding
-from consilo.verification.replay import Replay, replay
+from consilo.verification.replay import Replay
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+GenesisOption = Annotated[
+    str | None,
+    typer.Option(
+        "--genesis",
+        help="Hash that the ledger's first block must have; on Fabric, that of the channel's genesis.",
+        metavar="HASH",
+        show_default=False,
+    ),
+]
 
 
 @connected
@@ -39,31 +51,49 @@ def verify_ledger(
             help="Hash of a block that must be there, as noted down earlier.", metavar="HASH", show_default=False
         ),
     ] = None,
+    genesis: GenesisOption = None,
 ) -> None:
     """Replay a whole ledger, and name the first bad block.
 
-    Checks each block's hash, each signature, each transaction's writes; of a file, also its state and index.
+    Checks each block's hash, each signature, each transaction's writes; of a file, also its state and index. On
+    Fabric, also the orderers' and endorsers' signatures, the peer's word on which transactions count, and whether
+    the gateways of other organisations hold the same state.
 
     Exit code 3 when something is wrong. Of a gateway, the newest block that earlier commands saw must
-    be there too. Of a file, only --expect-head tells that it was not cut off or replaced as a whole.
+    be there too. Of a file, only --expect-head tells that it was not cut off or replaced as a whole. Whoever never
+    saw the ledger before should have --genesis from somebody they trust.
 
     Example:
       consilo ledger verify
       consilo ledger verify --file ledger.sqlite --expect-head 5f1c0a9e...
     """
-    if expect_head is not None and _DIGEST.fullmatch(expect_head) is None:
-        raise CliError("hash-malformed", "--expect-head is 64 hexadecimal digits in lower case", exit_code=USAGE)
+    check_hash("--expect-head", expect_head)
+    check_hash("--genesis", genesis)
+    others: tuple[Comparison, ...] = ()
     with _bar(hidden=session.as_json) as on_block:
         if file is not None:
-            result = _verify_file(file, expect_head, on_block)
+            result = _verify_file(file, expect_head, genesis, on_block)
         else:
-            result = _verify_gateway(session, expect_head, on_block)
-    _print(session, result)
+            replayed = _verify_gateway(session, expect_head, genesis, on_block)
+            result, others = replayed.replay, replayed.others
+    _print(session, result, others)
     if not result.ok:
         raise typer.Exit(FOUND)
 
 
-def _verify_file(file: Path, expect_head: str | None, on_block: Callable[[int, int], None]) -> Replay:
+def check_hash(option: str, value: str | None) -> None:
+    """Check that what was given for an option is a hash.
+
+    Raises:
+        CliError: `hash-malformed`.
+    """
+    if value is not None and _DIGEST.fullmatch(value) is None:
+        raise CliError("hash-malformed", f"{option} is 64 hexadecimal digits in lower case", exit_code=USAGE)
+
+
+def _verify_file(
+    file: Path, expect_head: str | None, genesis: str | None, on_block: Callable[[int, int], None]
+) -> Replay:
     with LedgerFile(file) as opened:
         total = sum(1 for _ in opened.entry_rows())
         hashes = _Hashes(expect_head)
@@ -71,19 +101,25 @@ def _verify_file(file: Path, expect_head: str | None, on_block: Callable[[int, i
             hashes.watching(opened.blocks()),
             state_rows=opened.state_rows(),
             entry_rows=opened.entry_rows(),
+            expected_genesis=genesis,
             progress=lambda _, transactions: on_block(transactions, total),
         )
-        result.findings.extend(Finding("file", None, problem) for problem in opened.problems())
+        for problem in opened.problems():
+            result.fail(Finding("file", None, problem))
     hashes.check(result)
     return result
 
 
-def _verify_gateway(session: Session, expect_head: str | None, on_block: Callable[[int, int], None]) -> Replay:
+def _verify_gateway(
+    session: Session, expect_head: str | None, genesis: str | None, on_block: Callable[[int, int], None]
+) -> LedgerReplay:
     seen = session.remembered()
     hashes = _Hashes(expect_head)
-    replayed = session.call(lambda party: replay_ledger(party, seen=seen, on_block=on_block, on_hash=hashes.note))
+    replayed = session.call(
+        lambda party: replay_ledger(party, seen=seen, genesis=genesis, on_block=on_block, on_hash=hashes.note)
+    )
     hashes.check(replayed.replay)
-    return replayed.replay
+    return replayed
 
 
 class _Hashes:
@@ -104,10 +140,10 @@ class _Hashes:
     def check(self, result: Replay) -> None:
         if not self._found and result.ok:
             message = f"no block has the expected hash {self._wanted}: the ledger was cut off or replaced"
-            result.findings.append(Finding("head", None, message))
+            result.fail(Finding("head", None, message))
 
 
-def _print(session: Session, result: Replay) -> None:
+def _print(session: Session, result: Replay, others: Sequence[Comparison]) -> None:
     head = None if result.head is None else Head(**vars(result.head))
     first = next((finding.block for finding in result.findings if finding.block is not None), None)
     if session.as_json:
@@ -117,13 +153,17 @@ def _print(session: Session, result: Replay) -> None:
             "transactions": result.transactions,
             "first_bad_block": first,
             "findings": [{"step": f.step, "block": f.block, "message": f.message} for f in result.findings],
+            "others": [{"msp": each.msp, "height": each.height, "missed": each.missed} for each in others],
         }
         print_json(value)
         return
     print_lines(*(f"wrong: {finding}" for finding in result.findings))
+    print_lines(*(f"{each.msp} was not compared: {each.missed}" for each in others if each.missed is not None))
     reached = "" if head is None else f"blocks 0 to {head.height} of ledger {head.ledger}, head {head.hash}"
     if result.ok:
         print_lines(f"Everything holds: {reached}, {result.transactions} transactions.")
+        if same := [f"{each.msp} (block {each.height})" for each in others if each.height is not None]:
+            print_lines(f"The same state is held by {', '.join(same)}.")
     elif first is not None:
         print_lines(f"The first bad block is {first}.")
     else:

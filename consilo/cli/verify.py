@@ -12,6 +12,7 @@ from rich.progress import Progress as ProgressBar
 
 from consilo.cli.commands import connected
 from consilo.cli.exits import FAILED, FOUND, OK, UNAVAILABLE
+from consilo.cli.ledger_verify import GenesisOption, check_hash
 from consilo.cli.output import console, print_json, print_lines
 from consilo.cli.session import Session
 from consilo.verification import Report, verify_run
@@ -39,6 +40,7 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    genesis: GenesisOption = None,
     attest: Annotated[
         bool, typer.Option("--attest", help="For verifiers of the run: publish your word on each global recomputed.")
     ] = False,
@@ -47,8 +49,10 @@ def verify(
 
     1. The blocks follow each other up to the head that the gateway signed, and
        the newest block seen by earlier commands is among them.
-    2. Each transaction is signed under a certificate that counted then.
+    2. Each transaction is signed under a certificate that counted then. On
+       Fabric, so many organisations endorsed it as must.
     3. Each transaction, applied again, is admitted and writes what is recorded.
+       On Fabric, other organisations' gateways hold the same state.
     4. All inputs of each global model are in their stores, with the digests that
        the ledger has (as far as the run lets you read updates).
     5. Each global model, recomputed from them, is what the ledger says, and so is
@@ -59,10 +63,13 @@ def verify(
     Example:
       consilo verify digits-1 --gateway https://ledger.hospital-a.example --identity auditor
     """
+    check_hash("--genesis", genesis)
     seen = session.remembered()
     with _progress(hidden=session.as_json) as progress:
         report = session.call(
-            lambda party: verify_run(party, run, rounds or None, progress=progress, seen=seen, attest=attest)
+            lambda party: verify_run(
+                party, run, rounds or None, progress=progress, seen=seen, genesis=genesis, attest=attest
+            )
         )
     if session.as_json:
         print_json(report.as_json())

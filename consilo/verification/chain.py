@@ -18,21 +18,18 @@ from consilo.api.heads import verify_head
 from consilo.api.models import Head, SignedHead
 from consilo.api.party import Party
 from consilo.embedded import positions
-from consilo.embedded.blocks import decode_block
 from consilo.embedded.errors import LedgerCorrupt
-from consilo.protocol.authority import authenticate, current_organisation
-from consilo.protocol.canonical import canonical, digest
-from consilo.protocol.errors import ProtocolError
+from consilo.protocol.authority import current_organisation
 from consilo.protocol.transaction import certificate_der
-from consilo.protocol.transitions.table import TRANSITIONS
 from consilo.protocol.values import organisation_of
+from consilo.verification.comparison import Comparison
 from consilo.verification.findings import Finding
-from consilo.verification.replay import Replay, replay
+from consilo.verification.kinds import Kind, kind_of
+from consilo.verification.replay import Replay
 from consilo.verification.steps import Step
 from consilo.verification.threads import in_own_thread
 
 _PAGE_BLOCKS: Final = 100
-_STEP_OF_FINDING: Final = {"vouched": 2, "writes": 3, "event": 3, "state": 3, "index": 3}
 _LAST_STEP: Final = 3
 
 OnBlock = Callable[[int, int], None]
@@ -51,13 +48,18 @@ class LedgerReplay:
         replay: the state, and the first thing that is wrong.
         signed: the head that the gateway signed when the replay began.
         seen: the head that was to be found, or None.
-        failed_step: 1, 2 or 3, when something is wrong.
+        others: what other organisations' gateways said, where the kind of ledger has each hold its own state.
     """
 
     replay: Replay
     signed: SignedHead
     seen: Head | None
-    failed_step: int | None
+    others: tuple[Comparison, ...] = ()
+
+    @property
+    def failed_step(self) -> int | None:
+        """1, 2 or 3, when something is wrong."""
+        return self.replay.failed_step
 
     @property
     def head(self) -> Head | None:
@@ -93,14 +95,27 @@ class LedgerReplay:
                 f"{self.signed.signed_by} signed; {seen}",
             ),
             Step(2, "ok", f"{transactions} transactions, each signed by a member with a certificate valid then"),
-            Step(3, "ok", f"{transactions} transactions applied again; their writes and events are those recorded"),
+            Step(
+                3,
+                "ok",
+                f"{transactions} transactions applied again; their writes and events are those recorded"
+                + self._compared(),
+            ),
         )
+
+    def _compared(self) -> str:
+        """What the others said, to add to a sentence."""
+        same = [f"{each.msp} (block {each.height})" for each in self.others if each.height is not None]
+        missed = [f"{each.msp} was not compared: {each.missed}" for each in self.others if each.missed is not None]
+        found = [f"the same state is held by {', '.join(same)}"] if same else []
+        return "".join(f"; {each}" for each in (*found, *missed))
 
 
 async def replay_ledger(
     party: Party,
     *,
     seen: Head | None = None,
+    genesis: str | None = None,
     on_block: OnBlock | None = None,
     on_hash: Callable[[str], None] | None = None,
 ) -> LedgerReplay:
@@ -111,30 +126,42 @@ async def replay_ledger(
     Args:
         party: a connected member.
         seen: a head that this ledger showed before.
+        genesis: hash that block 0 must have; None: any, as long as what was seen before follows from it.
         on_block: hears how far it is.
         on_hash: is told the hash of each block, in another thread.
 
     Raises:
+        LedgerNotReadable: it is of a kind that cannot be read here.
         ApiError: the gateway cannot be read.
     """
+    kind = kind_of((await party.gateway.info()).kind)
     signed = await party.gateway.head()
-    blocks = _Blocks(party, signed.head.height, seen, on_block, on_hash)
+    blocks = _Blocks(party, kind, signed.head.height, on_block)
     head = positions.Head(signed.head.ledger, signed.head.height, signed.head.hash)
+    replay = kind.replay(expected_genesis=genesis, expected_head=head)
+    watched = _Watched(seen, on_hash)
+
+    def finished(height: int, transactions: int) -> None:
+        watched.block(height, replay.result.marks[height].hash)
+        blocks.finished(height)
+
     try:
-        result = await in_own_thread(
-            lambda: replay(blocks, expected_head=head, progress=blocks.finished), "replay the ledger"
-        )
+        result = await in_own_thread(lambda: replay.run(blocks, progress=finished), "replay the ledger")
     except asyncio.CancelledError:
         blocks.abandon()
         raise
-    failed = _failed_step(result, blocks)
-    if failed is None and (finding := _wrong_head(result, signed, seen, blocks)) is not None:
-        result.findings.append(finding)
-        failed = 1
-    return LedgerReplay(result, signed, seen, failed)
+    if result.ok and (finding := _wrong_head(result, signed, seen, watched.seen_hash)) is not None:
+        result.fail(finding)
+    others: tuple[Comparison, ...] = ()
+    if result.ok and kind.compares is not None:
+        others = tuple(await kind.compares(party, result))
+        for each in others:
+            if each.finding is not None:
+                result.fail(each.finding)
+    return LedgerReplay(result, signed, seen, others)
 
 
-def _wrong_head(result: Replay, signed: SignedHead, seen: Head | None, blocks: _Blocks) -> Finding | None:
+def _wrong_head(result: Replay, signed: SignedHead, seen: Head | None, seen_hash: str | None) -> Finding | None:
     """What is wrong with the heads, after all blocks were found to hold."""
     gateway = current_organisation(result.state, organisation_of(signed.signed_by))
     try:
@@ -150,88 +177,65 @@ def _wrong_head(result: Replay, signed: SignedHead, seen: Head | None, blocks: _
     if signed.head.height < seen.height:
         message = f"the ledger ends at block {signed.head.height}, but block {seen.height} was seen: it was rolled back"
         return Finding("head", seen.height, message)
-    if blocks.seen_hash != seen.hash:
-        message = f"it has hash {blocks.seen_hash}, but hash {seen.hash} was seen before: the ledger was replaced"
+    if seen_hash != seen.hash:
+        message = f"it has hash {seen_hash}, but hash {seen.hash} was seen before: the ledger was replaced"
         return Finding("head", seen.height, message)
     return None
 
 
-def _failed_step(result: Replay, blocks: _Blocks) -> int | None:
-    if result.ok:
-        return None
-    step = result.findings[0].step
-    if step == "transition":
-        return 2 if blocks.is_unauthentic(result) else 3
-    return _STEP_OF_FINDING.get(step, 1)
+class _Watched:
+    """What is asked of the hashes as they come by, in the replay's thread."""
+
+    def __init__(self, seen: Head | None, on_hash: Callable[[str], None] | None) -> None:
+        self._seen = seen
+        self._on_hash = on_hash
+        self.seen_hash: str | None = None
+
+    def block(self, height: int, hash_: str) -> None:
+        """A block was found right."""
+        if self._seen is not None and height == self._seen.height:
+            self.seen_hash = hash_
+        if self._on_hash is not None:
+            self._on_hash(hash_)
 
 
 class _Blocks:
     """A gateway's blocks, page by page, for a thread; the next page is fetched while one is replayed."""
 
-    def __init__(
-        self,
-        party: Party,
-        height: int,
-        seen: Head | None,
-        on_block: OnBlock | None,
-        on_hash: Callable[[str], None] | None,
-    ) -> None:
+    def __init__(self, party: Party, kind: Kind, height: int, on_block: OnBlock | None) -> None:
         self._party = party
+        self._kind = kind
         self._height = height
-        self._seen = seen
         self._on_block = on_block
-        self._on_hash = on_hash
         self._loop = asyncio.get_running_loop()
         self._abandoned = threading.Event()
-        self._applied = 0
-        self._current = b""
-        self.seen_hash: str | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         start = 0
         page = self._fetch(start)
         while start <= self._height:
-            blocks = page.result()
-            if not blocks:
+            lines = page.result()
+            if not lines:
                 raise LedgerCorrupt(f"the gateway does not give block {start}", start)
-            page = self._fetch(start + len(blocks))
-            for block in blocks[: self._height + 1 - start]:
+            page = self._fetch(start + len(lines))
+            for line in lines[: self._height + 1 - start]:
                 if self._abandoned.is_set():
                     raise _Abandoned
-                hash_ = digest(block)
-                if self._seen is not None and start == self._seen.height:
-                    self.seen_hash = hash_
-                if self._on_hash is not None:
-                    self._on_hash(hash_)
-                self._current = block
+                try:
+                    block = self._kind.block_of_line(line)
+                except ValueError as error:
+                    raise LedgerCorrupt(f"the gateway gives no block {start}: {error}", start) from None
                 yield block
                 start += 1
 
-    def finished(self, height: int, transactions: int) -> None:
+    def finished(self, height: int) -> None:
         """A block was replayed."""
-        self._applied = transactions
         if self._on_block is not None:
             self._loop.call_soon_threadsafe(self._on_block, height + 1, self._height + 1)
 
     def abandon(self) -> None:
         """Make the thread end."""
         self._abandoned.set()
-
-    def is_unauthentic(self, result: Replay) -> bool:
-        """Whether the transaction at which the replay ended was not signed as it must be."""
-        entry = decode_block(self._current).entries[result.transactions - self._applied]
-        transition = TRANSITIONS.get(entry.transaction.payload.type)
-        try:
-            if transition is None:
-                return False
-            body = transition.body.decode(canonical(entry.transaction.payload.body))
-        except ProtocolError:
-            return False
-        try:
-            authenticate(result.state, entry.transaction, body, time=entry.time, vouched=entry.vouched)
-        except ProtocolError:
-            return True
-        return False
 
     def _fetch(self, start: int) -> concurrent.futures.Future[list[bytes]]:
         limit = min(_PAGE_BLOCKS, self._height + 1 - start)

@@ -100,6 +100,7 @@ async def recompute(
         Input(update.member, update.num_samples, update.sha256, partial(artifacts.update, round_number, update))
         for update in selected
     ]
+    await artifacts.record_access(round_number, selected)
     sink = None if place is None else _LateUpload(lambda: party.open_upload(place), artifacts)
 
     def work() -> Result:

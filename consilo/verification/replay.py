@@ -1,49 +1,71 @@
-"""Replay of an embedded ledger: every block is read, and every transaction applied again. Trusts nothing it is given.
+"""Replay of a ledger: every block is read, and every transaction applied again. Trusts nothing it is given.
 
-The steps, for block 0 and then for each block in turn; the first block that fails one ends the replay:
+What the kinds of ledgers have in common; `embedded` and `fabric` say what a block of theirs must be. The first block
+that fails a step ends the replay. These steps they share:
 
-1. `read`: the source gives the block at all.
-2. `form`: it is the canonical JSON of a block (block 0: of a genesis), not larger than the limit.
-3. `chain`: name of the ledger, height, hash of the block before; block 0 is the genesis that is expected.
-4. `time`: no transaction is earlier than the one before it.
-5. `vouched`: the genesis vouches for a registration exactly where the block says so.
-6. `transition`: the rules admit the transaction, in the state that all before it left: signature, chain, revocation,
-   role, and everything else that `consilo.protocol.apply` looks at; it is on the ledger once.
-7. `writes`, `event`: what it wrote and what it made known are what the block says.
+- `read`: the source gives the block at all.
+- `form`: it can be read, and is not larger than the limit.
+- `chain`: it follows the block before; block 0 is the genesis that is expected.
+- `transition`: the rules admit the transaction, in the state that all before it left: signature, chain, revocation,
+  role, and everything else that `consilo.protocol.apply` looks at.
+- `writes`, `event`: what it wrote and what it made known are what the block says.
+- `head`: the head that was seen is part of the chain.
 
-Then, if no block failed:
-
-8. `head`: the head that was seen is part of the chain.
-9. `state`, `index`: the rows given are exactly the records that the transactions wrote, and where they stand.
-
-Memory: the state, and the largest block. I/O: only that of the iterables; `replay_file` reads a file.
+Memory: the state, and the largest block. I/O: only that of the iterables.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from consilo.embedded.blocks import Block, Entry, Genesis, decode_block, decode_genesis, vouched
 from consilo.embedded.errors import LedgerCorrupt
-from consilo.embedded.file import LedgerFile
-from consilo.embedded.positions import Head, Position
-from consilo.protocol.apply import apply
-from consilo.protocol.canonical import digest
+from consilo.embedded.positions import Head
+from consilo.protocol.apply import Outcome, apply
+from consilo.protocol.authority import authenticate
+from consilo.protocol.canonical import canonical
 from consilo.protocol.errors import ProtocolError
 from consilo.protocol.refusals import InvalidInput
-from consilo.protocol.state import DictState, writes_digest
+from consilo.protocol.state import DictState
+from consilo.protocol.transaction import Transaction
+from consilo.protocol.transitions.table import TRANSITIONS
 from consilo.verification.findings import Finding
 
 MAX_BLOCK_BYTES: Final = 64 * 2**20
-MAX_FINDINGS: Final = 100
-"""Of rows that differ from the state; more are counted only."""
+KEPT_MARKS: Final = 1000
+"""Of the last blocks, for comparison with other gateways, which may be behind."""
 
-StateRows = Iterable[tuple[str, bytes, int]]
-EntryRows = Iterable[tuple[str, int, int]]
+_SIGNATURES: Final = 2
+_TRANSITIONS: Final = 3
+_NUMBERS: Final = {
+    "creator": _SIGNATURES,
+    "endorsement": _SIGNATURES,
+    "vouched": _SIGNATURES,
+    **dict.fromkeys(
+        ("transition", "writes", "event", "receipt", "reads", "flag", "commit-hash", "state", "index"), _TRANSITIONS
+    ),
+}
+"""Step of a replay -> number of the verification's step (`consilo.verification.steps`); of all others, 1."""
+
+B = TypeVar("B")
+
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """By what another gateway's ledger can be told from this one.
+
+    Attributes:
+        hash: of the block.
+        commit_hash: of the state after it, where the ledger has one.
+    """
+
+    hash: str
+    commit_hash: str | None
 
 
 @dataclass
@@ -55,218 +77,175 @@ class Replay:
         transactions: how many were applied again.
         state: as of `head`.
         findings: what is wrong, the first bad block first; empty when nothing is.
+        failed_step: number of the verification's step that the first finding belongs to (1, 2 or 3), or None.
+        marks: of the last blocks, by height.
     """
 
     head: Head | None = None
     transactions: int = 0
     state: DictState = field(default_factory=lambda: DictState(""))
     findings: list[Finding] = field(default_factory=list)
+    failed_step: int | None = None
+    marks: OrderedDict[int, Mark] = field(default_factory=OrderedDict)
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.findings
 
+    def fail(self, finding: Finding, number: int | None = None) -> None:
+        """Add a finding; `number` is that of the verification's step, where the finding's name does not tell."""
+        if self.failed_step is None:
+            self.failed_step = number or _NUMBERS.get(finding.step, 1)
+        self.findings.append(finding)
 
-def replay(
-    blocks: Iterable[bytes],
-    *,
-    state_rows: StateRows | None = None,
-    entry_rows: EntryRows | None = None,
-    expected_genesis: str | None = None,
-    expected_head: Head | None = None,
-    max_block_bytes: int = MAX_BLOCK_BYTES,
-    progress: Progress | None = None,
-) -> Replay:
-    """Replay a ledger.
+
+class Failed(Exception):
+    """A block fails a step.
 
     Args:
-        blocks: the bytes of all blocks, from the genesis on.
-        state_rows: key, record and height of the writing block of all records, in any order; None: not compared.
-        entry_rows: id, height and index of all transactions, in any order; None: not compared.
+        step: its name.
+        block: height of the block, or None.
+        message: what is wrong.
+        number: of the verification's step, where the name does not tell.
+    """
+
+    def __init__(self, step: str, block: int | None, message: str, number: int | None = None) -> None:
+        super().__init__(message)
+        self.finding = Finding(step, block, message)
+        self.number = number
+
+
+class BlockReplay(ABC, Generic[B]):
+    """The replay of one kind of ledger. Used once.
+
+    Args:
         expected_genesis: hash of block 0. Without it a whole ledger that somebody made up can pass.
         expected_head: a head that was seen before. Without it a ledger that was cut off, or whose last block was
             altered by whoever can write blocks, can pass.
         max_block_bytes: of one block.
-        progress: called after each block with its height and the number of transactions so far; it may raise.
-
-    Returns:
-        What was found. Errors that `blocks` or the rows raise go through, but for `LedgerCorrupt`, a finding.
     """
-    run = _Run(expected_genesis, expected_head, max_block_bytes)
-    try:
-        for height, body in enumerate(blocks):
-            run.block(height, body)
-            run.reading = height + 1
-            if progress is not None:
-                progress(height, run.result.transactions)
-        run.reading = None
-        run.end()
-        if state_rows is not None:
-            run.compare_state(state_rows)
-        if entry_rows is not None:
-            run.compare_entries(entry_rows)
-    except _Failed as failed:
-        run.result.findings.insert(0, failed.finding)
-    except LedgerCorrupt as error:  # 1.
-        block = run.reading if error.block is None else error.block
-        run.result.findings.append(Finding("read", block, error.message))
-    return run.result
 
-
-def replay_file(
-    path: Path,
-    *,
-    expected_genesis: str | None = None,
-    expected_head: Head | None = None,
-    progress: Progress | None = None,
-) -> Replay:
-    """Replay a ledger's file, with its state and its index; see `replay`.
-
-    What SQLite finds wrong with the file itself is added as findings of the step `file`.
-
-    Raises:
-        EmbeddedLedgerError: the file cannot be opened as a ledger.
-    """
-    with LedgerFile(path) as file:
-        result = replay(
-            file.blocks(),
-            state_rows=file.state_rows(),
-            entry_rows=file.entry_rows(),
-            expected_genesis=expected_genesis,
-            expected_head=expected_head,
-            progress=progress,
-        )
-        result.findings.extend(Finding("file", None, problem) for problem in file.problems())
-    return result
-
-
-class _Failed(Exception):
-    def __init__(self, step: str, block: int | None, message: str) -> None:
-        super().__init__(message)
-        self.finding = Finding(step, block, message)
-
-
-class _Run:
-    def __init__(self, expected_genesis: str | None, expected_head: Head | None, max_block_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        expected_genesis: str | None = None,
+        expected_head: Head | None = None,
+        max_block_bytes: int = MAX_BLOCK_BYTES,
+    ) -> None:
         self.result = Replay()
         self._expected_genesis = expected_genesis
         self._expected_head = expected_head
         self._max_block_bytes = max_block_bytes
-        self.reading: int | None = 0
-        self._genesis: Genesis | None = None
-        self._time = 0
-        self._written: dict[str, int] = {}
-        self._positions: dict[str, Position] = {}
 
-    def block(self, height: int, body: bytes) -> None:
-        if len(body) > self._max_block_bytes:  # 2.
-            raise _Failed("form", height, f"it has {len(body)} bytes; at most {self._max_block_bytes} are read")
+    def run(self, blocks: Iterable[bytes], *, progress: Progress | None = None) -> Replay:
+        """Replay a ledger.
+
+        Args:
+            blocks: the bytes of all blocks, from the genesis on.
+            progress: called after each block with its height and the number of transactions so far; it may raise.
+
+        Returns:
+            What was found. Errors that `blocks` raises go through, but for `LedgerCorrupt`, a finding.
+        """
+        reading: int | None = 0
         try:
-            if self._genesis is None:
-                hash_ = self._first(decode_genesis(body), digest(body))
-            else:
-                hash_ = self._next(self._genesis, decode_block(body), height, digest(body))
-        except InvalidInput as error:
-            raise _Failed("form", height, f"it cannot be read: {error.message}") from None
+            for height, body in enumerate(blocks):
+                self._block(height, body)
+                reading = height + 1
+                if progress is not None:
+                    progress(height, self.result.transactions)
+            reading = None
+            self._end()
+            self.compare()
+        except Failed as failed:
+            self.result.fail(failed.finding, failed.number)
+        except LedgerCorrupt as error:
+            self.result.fail(Finding("read", reading if error.block is None else error.block, error.message))
+        return self.result
+
+    @abstractmethod
+    def decode(self, height: int, body: bytes) -> tuple[B, str]:
+        """Read a block; returns it and its hash.
+
+        Raises:
+            Failed: `form`.
+        """
+
+    @abstractmethod
+    def take(self, height: int, block: B) -> None:
+        """Check a block in its place, and apply its transactions. Block 0 sets the state's ledger.
+
+        Raises:
+            Failed: it is wrong.
+        """
+
+    def compare(self) -> None:
+        """Compare whatever else the ledger's source holds, once all blocks are found right. Adds findings."""
+
+    def commit_hash(self) -> str | None:
+        """Of the state after the last block, where the kind of ledger has one."""
+        return None
+
+    def apply(self, transaction: Transaction, time: int, *, vouched: bool, position: tuple[int, int]) -> Outcome:
+        """Apply a transaction to the state; the caller compares the outcome, then commits it.
+
+        Args:
+            transaction: the request.
+            time: of the transaction.
+            vouched: see `consilo.protocol.apply`.
+            position: height and index, for messages.
+
+        Raises:
+            Failed: `transition`.
+        """
+        try:
+            return apply(self.result.state, transaction, time, vouched=vouched)
+        except ProtocolError as error:
+            code = f"{error.code}: " if hasattr(error, "code") else ""
+            message = f"transaction {position[1]} ({transaction.id}): the rules do not admit it: {code}{error}"
+            unauthentic = _is_unauthentic(self.result.state, transaction, time, vouched=vouched)
+            raise Failed("transition", position[0], message, _SIGNATURES if unauthentic else _TRANSITIONS) from None
+
+    def _block(self, height: int, body: bytes) -> None:
+        if len(body) > self._max_block_bytes:
+            raise Failed("form", height, f"it has {len(body)} bytes; at most {self._max_block_bytes} are read")
+        block, hash_ = self.decode(height, body)
+        if height == 0 and self._expected_genesis not in (None, hash_):
+            message = f"the genesis has hash {hash_}, not {self._expected_genesis}: another ledger"
+            raise Failed("chain", 0, message)
+        self.take(height, block)
         ledger = self.result.state.ledger
         self.result.head = Head(ledger, height, hash_)
+        self.result.marks[height] = Mark(hash_, self.commit_hash())
+        if len(self.result.marks) > KEPT_MARKS:
+            self.result.marks.popitem(last=False)
         expected = self._expected_head
         if expected is not None and height == expected.height and (ledger, hash_) != (expected.ledger, expected.hash):
-            raise _Failed(
-                "head", height, f"it is not the block with hash {expected.hash} that was seen here before"
-            )  # 8.
+            raise Failed("head", height, f"it is not the block with hash {expected.hash} that was seen here before")
 
-    def end(self) -> None:
+    def _end(self) -> None:
         head, expected = self.result.head, self._expected_head
         if head is None:
-            raise _Failed("read", 0, "there is no block, not even a genesis")
-        if expected is not None and head.height < expected.height:  # 8.
+            raise Failed("read", 0, "there is no block, not even a genesis")
+        if expected is not None and head.height < expected.height:
             message = (
                 f"the ledger ends at block {head.height}, but block {expected.height} was seen: it was rolled back"
             )
-            raise _Failed("head", head.height + 1, message)
-
-    def compare_state(self, rows: StateRows) -> None:  # 9.
-        records, missing = self.result.state.records, dict(self._written)
-        for key, value, height in rows:
-            wrote = missing.pop(key, None)
-            if wrote is None:
-                self._differs("state", None, f"the state has {_shown(key)}, which no block wrote, or has it twice")
-            elif records[key] != value:
-                self._differs("state", wrote, f"the state has another record at {key} than this block wrote")
-            elif wrote != height:
-                self._differs("state", wrote, f"the state says that block {height} wrote {key}; this one did")
-        for key, wrote in missing.items():
-            self._differs("state", wrote, f"the state lacks {key}, which this block wrote")
-
-    def compare_entries(self, rows: EntryRows) -> None:  # 9.
-        missing = dict(self._positions)
-        for id_, height, index in rows:
-            position = missing.pop(id_, None)
-            if position is None:
-                self._differs("index", None, f"the index has transaction {_shown(id_)}, which is in no block, or twice")
-            elif position != Position(height, index):
-                self._differs("index", position.height, f"the index says that {id_} stands at {height}.{index}")
-        for id_, position in missing.items():
-            self._differs("index", position.height, f"the index lacks transaction {id_}, which stands at {position}")
-
-    def _first(self, genesis: Genesis, hash_: str) -> str:
-        if self._expected_genesis is not None and hash_ != self._expected_genesis:  # 3.
-            raise _Failed("chain", 0, f"the genesis has hash {hash_}, not {self._expected_genesis}: another ledger")
-        self._genesis, self._time = genesis, genesis.created_at
-        self.result.state = DictState(genesis.ledger)
-        return hash_
-
-    def _next(self, genesis: Genesis, block: Block, height: int, hash_: str) -> str:
-        assert self.result.head is not None  # noqa: S101 - set with the genesis
-        if block.ledger != genesis.ledger:  # 3.
-            raise _Failed("chain", height, f"it belongs to ledger {block.ledger}, not {genesis.ledger}")
-        if block.height != height:
-            raise _Failed("chain", height, f"it says that its height is {block.height}")
-        if block.previous != self.result.head.hash:
-            message = (
-                f"it follows a block with hash {block.previous}, but block {height - 1} has {self.result.head.hash}"
-            )
-            raise _Failed("chain", height, f"{message}: one of the two was changed")
-        for index, entry in enumerate(block.entries):
-            self._entry(genesis, entry, Position(height, index))
-        return hash_
-
-    def _entry(self, genesis: Genesis, entry: Entry, position: Position) -> None:
-        def failed(step: str, message: str) -> _Failed:
-            return _Failed(step, position.height, f"transaction {position.index} ({entry.transaction.id}): {message}")
-
-        if entry.time < self._time:  # 4.
-            raise failed("time", f"its time {entry.time} is before {self._time}, that of the one before it")
-        is_vouched = vouched(genesis, entry.transaction)
-        if entry.vouched != is_vouched:  # 5.
-            raise failed("vouched", f"vouched is {entry.vouched}; by the genesis it is {is_vouched}")
-        try:  # 6.
-            outcome = apply(self.result.state, entry.transaction, entry.time, vouched=is_vouched)
-        except ProtocolError as error:
-            code = f"{error.code}: " if hasattr(error, "code") else ""
-            raise failed("transition", f"the rules do not admit it: {code}{error}") from None
-        if outcome.event is None:
-            raise failed("transition", "the same request is on the ledger before")
-        if writes_digest(outcome.writes) != entry.writes:  # 7.
-            raise failed("writes", "it writes something else than the block says")
-        if outcome.event != entry.event:
-            raise failed("event", "its event is another than the block says")
-        self._time = entry.time
-        self.result.state.commit(outcome.writes)
-        self.result.transactions += 1
-        for key in outcome.writes:
-            self._written[key] = position.height
-        self._positions[entry.transaction.id] = position
-
-    def _differs(self, step: str, block: int | None, message: str) -> None:
-        findings = self.result.findings
-        if len(findings) < MAX_FINDINGS:
-            findings.append(Finding(step, block, message))
-        elif len(findings) == MAX_FINDINGS:
-            findings.append(Finding(step, None, f"more than {MAX_FINDINGS} differences; the rest is not listed"))
+            raise Failed("head", head.height + 1, message)
 
 
-def _shown(text: object) -> str:
-    return repr(text)[:100]
+def _is_unauthentic(state: DictState, transaction: Transaction, time: int, *, vouched: bool) -> bool:
+    """Whether a transaction that is not admitted was not signed as it must be."""
+    transition = TRANSITIONS.get(transaction.payload.type)
+    if transition is None:
+        return False
+    try:
+        body = transition.body.decode(canonical(transaction.payload.body))
+    except InvalidInput:
+        return False
+    try:
+        authenticate(state, transaction, body, time=time, vouched=vouched)
+    except ProtocolError:
+        return True
+    return False

@@ -11,6 +11,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,11 +22,12 @@ from consilo.api.party import Party, Place
 from consilo.api.patience import is_away
 from consilo.api.transfer_errors import HostNotAllowed, SizeMismatch, TransferError
 from consilo.api.transfers import Download, open_download
-from consilo.protocol.bodies import ArtifactReference, UpdateArtifact
+from consilo.protocol.bodies import ArtifactReference, RecordAccess, UpdateArtifact
 from consilo.protocol.records import SelectedUpdate
 from consilo.protocol.values import organisation_of
 
 _SKIP_BYTES: Final = 1024 * 1024
+_RECORDED_AT_ONCE: Final = 1000
 
 log = structlog.get_logger(__name__)
 
@@ -54,20 +56,34 @@ class RemoteArtifacts:
         self.attempts = attempts
         self._run = run
         self._loop = asyncio.get_running_loop()
+        self._recorded = False
         self._abandoned = threading.Event()
         self._pending: set[concurrent.futures.Future[Place]] = set()
 
     def update(self, round_number: int, selected: SelectedUpdate) -> RemoteSource:
         """A selected update of a round."""
-        reference = UpdateArtifact(
-            kind="update",
-            round=round_number,
-            attempt=selected.attempt,
-            member=selected.member,
-            sha256=selected.sha256,
+        return self._source(_reference(round_number, selected), _owner(selected), update_of=selected.member)
+
+    async def record_access(self, round_number: int, updates: Sequence[SelectedUpdate]) -> None:
+        """Record the access to updates by one transaction, where the ledger demands it.
+
+        What is refused here is recorded for each artifact by itself when it is read, so that one that cannot be had
+        does not stand for all.
+        """
+        references = [_reference(round_number, update) for update in updates]
+        demanded = tuple(
+            reference
+            for reference, update in zip(references, updates, strict=True)
+            if self.party.needs_record(reference, _owner(update))
         )
-        # The ledger admits an update only when its artifact lies with the member's own organisation.
-        return self._source(reference, organisation_of(selected.member), update_of=selected.member)
+        for start in range(0, len(demanded), _RECORDED_AT_ONCE):
+            record = RecordAccess(run=self._run, artifacts=demanded[start : start + _RECORDED_AT_ONCE])
+            try:
+                await self.party.metadata_publish(record)
+            except GatewayRefused as error:
+                log.info("access not recorded at once", run=self._run, code=error.code, reason=error.message)
+                return
+        self._recorded = True
 
     def _source(self, reference: ArtifactReference, owner: str, **names: str) -> RemoteSource:
         return RemoteSource(self, reference, owner, log.bind(run=self._run, round=reference.round, **names))
@@ -110,7 +126,7 @@ class RemoteArtifacts:
     async def _place(self, reference: ArtifactReference, owner: str, fresh: bool) -> Place:
         if fresh:
             await self.party.organisation(owner, fresh=True)
-        return await self.party.place_to_get(self._run, reference, owner)
+        return await self.party.place_to_get(self._run, reference, owner, recorded=self._recorded)
 
 
 class RemoteSource:
@@ -196,6 +212,17 @@ class RemoteSource:
         seconds = min(limits.backoff_first_seconds * 2 ** (self._failures - 1), limits.backoff_longest_seconds)
         self._log.info("transfer interrupted", code=error.code, reason=str(error), at_bytes=self._position)
         self._artifacts.wait(seconds)
+
+
+def _reference(round_number: int, selected: SelectedUpdate) -> UpdateArtifact:
+    return UpdateArtifact(
+        kind="update", round=round_number, attempt=selected.attempt, member=selected.member, sha256=selected.sha256
+    )
+
+
+def _owner(selected: SelectedUpdate) -> str:
+    # The ledger admits an update only when its artifact lies with the member's own organisation.
+    return organisation_of(selected.member)
 
 
 def _may_pass(error: TransferError | ApiError) -> bool:

@@ -3,10 +3,11 @@
 The steps, each with its result:
 
 1. `chain`: blocks and head. All blocks follow each other up to the head that the gateway signed, and a head that was
-   seen before is among them.
+   seen before is among them. On Fabric, orderers signed them.
 2. `signatures`: every transaction is signed by the member that it names, under a certificate that leads to its
-   organisation's roots, was valid then, and was not revoked.
+   organisation's roots, was valid then, and was not revoked. On Fabric, as many organisations endorsed it as must.
 3. `transitions`: the rules admit every transaction in the state that those before it left; what it wrote is recorded.
+   On Fabric, every peer's word on which transactions count is checked, and other organisations hold the same state.
 4. `inputs`: every update that went into a global model is in its owner's store, with the ledger's digest (where the
    run's agreement lets the member read updates).
 5. `globals`: every global model that stands, recomputed from these, has the ledger's digest bit for bit; so has the
@@ -50,6 +51,7 @@ async def verify_run(
     *,
     progress: OnProgress | None = None,
     seen: Head | None = None,
+    genesis: str | None = None,
     attest: bool = False,
     settings: RecomputeSettings | None = None,
 ) -> Report:
@@ -62,6 +64,7 @@ async def verify_run(
             is replayed whole in any case.
         progress: hears how far it is.
         seen: a head that this ledger showed before.
+        genesis: hash that the ledger's first block must have; None: any, as long as what was seen follows from it.
         attest: publish the member's word on each global model that it recomputed and has not attested yet.
         settings: limits of the recomputation.
 
@@ -82,7 +85,7 @@ async def verify_run(
         raise CannotVerify("global-unknown", f"run {run} has no global {unknown[0]}; the latest is {latest}")
 
     ledger = await replay_ledger(
-        party, seen=seen, on_block=lambda done, total: report(1, done, total, "block")
+        party, seen=seen, genesis=genesis, on_block=lambda done, total: report(1, done, total, "block")
     )  # 1. 2. 3.
     steps = ledger.steps()
     if ledger.failed_step is not None:

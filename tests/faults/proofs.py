@@ -22,7 +22,7 @@ from consilo.protocol.records import GlobalModel
 from consilo.protocol.rounds import is_annulled
 from consilo.protocol.state import DictState
 from consilo.protocol.views import RoundSummary, run_status
-from consilo.verification.replay import replay_file
+from consilo.verification.embedded import replay_file
 from consilo.verification.verify import verify_run
 
 ATTEST_SECONDS: Final = 60.0

@@ -14,7 +14,7 @@ import pytest
 
 from consilo.embedded.ledger import EmbeddedLedger
 from consilo.embedded.positions import BEGINNING, Position
-from consilo.verification.replay import replay_file
+from consilo.verification.embedded import replay_file
 from tests.unit.embedded.parties import DEADLINE_SECONDS, Clock, Party, commit, genesis_of
 
 PARTY = Party.create()

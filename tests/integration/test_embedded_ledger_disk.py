@@ -15,7 +15,7 @@ import pytest
 from consilo.embedded.errors import EmbeddedLedgerError, LedgerFileError, LedgerUnavailable
 from consilo.embedded.ledger import EmbeddedLedger
 from consilo.protocol.refusals import Refusal
-from consilo.verification.replay import replay_file
+from consilo.verification.embedded import replay_file
 from tests.unit.embedded.parties import DEADLINE_SECONDS, Clock, Party, commit, fill, genesis_of, writer_held
 
 PARTY = Party.create()

@@ -15,7 +15,7 @@ from consilo.protocol.canonical import canonical
 from consilo.protocol.certificates import roots_digest
 from consilo.protocol.values import organisation_of
 from consilo.protocol.views import run_status
-from consilo.verification.replay import replay_file
+from consilo.verification.embedded import replay_file
 from tests.simulators import Admitted, Consortium
 from tests.unit.embedded.parties import DEADLINE_SECONDS, Clock
 

@@ -12,7 +12,7 @@ import pytest
 
 from consilo.api.errors import GatewayUnavailable
 from consilo.api.heads import sign_head
-from consilo.api.models import Head, SignedHead
+from consilo.api.models import Head, LedgerInfo, SignedHead
 from consilo.api.party import Party as Member
 from consilo.embedded.file import LedgerFile
 from consilo.identity.identity import Identity
@@ -30,6 +30,9 @@ class Gateway:
         self.shown = blocks
         self.signer = signer
         self.head_shown = Head(ledger=LEDGER, height=len(blocks) - 1, hash=digest(blocks[-1]))
+
+    async def info(self) -> LedgerInfo:
+        return LedgerInfo(ledger=LEDGER, kind="embedded", organisations=("HospitalA",), version="0")
 
     async def head(self) -> SignedHead:
         return sign_head(self.signer, self.head_shown, NOW + 1000)
