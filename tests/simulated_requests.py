@@ -68,16 +68,22 @@ class Requests:
         layout: who takes part.
         run: the run that is meant when none is named.
         identities: members that sign with another identity than the cached one.
+        label: tells the cached identities apart from those of other consortia (see `simulated_members`).
     """
 
     state: DictState
     layout: Layout
     run: str = "trial"
     identities: dict[str, Identity] = field(default_factory=dict)
+    label: str = ""
 
     def identity(self, member: str) -> Identity:
         """The identity that a member signs with."""
-        return self.identities.get(member) or simulated_members.identity(member)
+        if member in self.identities:
+            return self.identities[member]
+        # The cache tells apart what is left out from what is given as its default.
+        label = (None, self.label) if self.label else ()
+        return simulated_members.identity(member, *label)
 
     def sign(
         self, member: str, kind: str, body: Mapping[str, object], *, by: Identity | None = None, ledger: str = ""

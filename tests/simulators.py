@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from consilo.protocol import keys
 from consilo.protocol.apply import Outcome, apply
 from consilo.protocol.model import Record
 from consilo.protocol.records import GlobalModel
@@ -57,6 +58,9 @@ class Consortium:
     Organisations are HospitalA, HospitalB, ...; silos, aggregators and verifiers are spread over them in turn
     (`HospitalA/silo`, `HospitalB/silo`, ..., `HospitalA/silo-2`), verifiers from the last organisation on.
 
+    Several can share one ledger: each has a run of its own, certificates of its own (`label`), and joins a `state`
+    that is there already, at a time of its own.
+
     Attributes:
         state: the ledger's.
         clock: milliseconds since the epoch: the time of the next transaction.
@@ -72,6 +76,10 @@ class Consortium:
         aggregators: int = 2,
         verifiers: int = 1,
         ledger: str = "simulation",
+        state: DictState | None = None,
+        clock: int = START_MS,
+        run: str = "trial",
+        label: str = "",
     ) -> None:
         msps = tuple(f"Hospital{chr(ord('A') + index)}" for index in range(organisations or silos))
         layout = Layout(
@@ -81,12 +89,13 @@ class Consortium:
             verifiers=_spread(msps[::-1], "verifier", verifiers),
             readers=(f"{msps[0]}/auditor",),
         )
-        self.state = DictState(ledger)
-        self.clock = START_MS
-        self.make = Requests(self.state, layout)
+        self.state = DictState(ledger) if state is None else state
+        self.clock = clock
+        self.make = Requests(self.state, layout, run, label=label)
         self.admitted: list[Admitted] = []
         for msp in (*msps, OUTSIDER):
-            self.send(self.make.register_organisation(msp), vouched=True)
+            if self.state.get(keys.organisation(msp, 1)) is None:
+                self.send(self.make.register_organisation(msp), vouched=True)
 
     def __repr__(self) -> str:
         run = self.make.status()
@@ -103,7 +112,7 @@ class Consortium:
         other.state = DictState(self.state.ledger)
         other.state.commit(self.state.records)
         other.clock = self.clock
-        other.make = Requests(other.state, self.layout, self.make.run, dict(self.make.identities))
+        other.make = replace(self.make, state=other.state, identities=dict(self.make.identities))
         other.admitted = list(self.admitted)
         return other
 

@@ -93,7 +93,7 @@ def _(c: Consortium) -> Transaction:
 
 @way("registration-version")
 def _(c: Consortium) -> Transaction:
-    return c.make.register_organisation("HospitalA", version=3)
+    return c.make.register_organisation("HospitalA", version=999)
 
 
 @way("registration-exists")
