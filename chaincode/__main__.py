@@ -34,7 +34,9 @@ async def _serve(settings: ChaincodeSettings) -> None:
     told_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_end.set)
-    functions = Functions(round(settings.max_clock_difference_seconds * 1000), _clock)
+    functions = Functions(
+        round(settings.max_clock_difference_seconds * 1000), _clock, chaincode=settings.chaincode_name
+    )
     server = ChaincodeServer(settings, functions)
     await server.start()
     log.info(

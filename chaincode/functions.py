@@ -3,8 +3,9 @@
     submit <transaction>         applies it        -> Receipt; writes; one event with the protocol's `Event`
     query <name> <arguments>     answers a query   -> the query's answer
 
-There is one rule that is not the protocol's: a transaction's time must be about that of this server's clock. On Fabric
-the time is the sender's claim, and certificates and deadlines are held against it; no other check of it exists.
+There are two rules that are not the protocol's. A transaction is handed in directly, not by another chaincode. And its
+time must be about that of this server's clock: on Fabric the time is the sender's claim, and certificates and deadlines
+are held against it; no other check of it exists.
 """
 
 from __future__ import annotations
@@ -44,10 +45,12 @@ class Functions:
     Attributes:
         max_clock_difference_ms: between a transaction's time and the clock, either way.
         clock: this server's, milliseconds since 1970-01-01 UTC.
+        chaincode: name under which this is deployed.
     """
 
     max_clock_difference_ms: int
     clock: Callable[[], int]
+    chaincode: str = "consilo"
 
     def answer(self, invocation: Invocation, state: State) -> Answer:
         """Call a function. The caller commits the answer's writes.
@@ -72,6 +75,10 @@ class Functions:
             return refused(error.text)
 
     def _submit(self, invocation: Invocation, data: bytes, state: State) -> Answer:
+        if invocation.chaincode != self.chaincode:
+            # Its transaction would be another chaincode's, where those who read or verify this ledger do not look.
+            message = f"transactions are handed in to {self.chaincode} itself, not through {invocation.chaincode}"
+            raise _NotCalled("function-unknown", message, retryable=False)
         self._check_clock(invocation.time)
         transaction = _parsed(Transaction, data)
         vouched = invocation.creator_msp == organisation_of(transaction.payload.member)

@@ -35,12 +35,14 @@ class Invocation:
         arguments: the first is the function's name, UTF-8.
         time: that the proposal claims, whole milliseconds since 1970-01-01 UTC, rounded down.
         creator_msp: id of the MSP whose identity signed the proposal; the peer has verified it.
+        chaincode: name of the chaincode that the proposal calls: another one's, when that one calls this.
     """
 
     channel: str
     arguments: tuple[bytes, ...] = field(repr=False)
     time: int
     creator_msp: str
+    chaincode: str
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,13 @@ def read_invocation(message: chaincode_shim_pb2.ChaincodeMessage) -> Invocation:
     channel = common_pb2.ChannelHeader.FromString(header.channel_header)
     signature = common_pb2.SignatureHeader.FromString(header.signature_header)
     creator = identities_pb2.SerializedIdentity.FromString(signature.creator)
+    extension = proposal_pb2.ChaincodeHeaderExtension.FromString(channel.extension)
     return Invocation(
         channel=message.channel_id,
         arguments=tuple(call.args),
         time=milliseconds(channel.timestamp),
         creator_msp=creator.mspid,
+        chaincode=extension.chaincode_id.name,
     )
 
 

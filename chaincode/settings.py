@@ -32,6 +32,9 @@ class ChaincodeSettings(ServiceSettings):
     package_id: str = Field(
         min_length=1, description="id of the package that the peers installed, `label:digest`; they turn away another"
     )
+    chaincode_name: str = Field(
+        "consilo", min_length=1, description="name under which the channel knows this chaincode"
+    )
     tls_certificate_file: Path | None = Field(
         None, description="certificate chain (PEM) to serve TLS with; the package's connection.json names its root"
     )

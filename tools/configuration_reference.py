@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 import services
+from chaincode.settings import ChaincodeSettings
 from tools.markdown import bullets, code, doc, heading, link, page, paragraph, table
 
 _WORDS: Final = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path", type(None): "none"}
@@ -48,7 +49,7 @@ def configuration_page() -> str:
         "Configuration reference",
         paragraph(
             "Every service reads its settings from its command line and from the environment; the command line counts "
-            "more. `python -m services.<name> --help` lists them too. A setting that is missing or wrong ends the "
+            "more. `python -m <service> --help` lists them too. A setting that is missing or wrong ends the "
             "start with exit code 2 and a line in the log that names its variable."
         ),
         bullets(
@@ -65,8 +66,8 @@ def configuration_page() -> str:
 
 
 def settings_classes() -> list[type[BaseSettings]]:
-    """The settings class of each service, in the order of the services' names."""
-    found: list[type[BaseSettings]] = []
+    """The settings class of the chaincode, then of each service, in the order of their names."""
+    found: list[type[BaseSettings]] = [ChaincodeSettings]
     for package in sorted(pkgutil.iter_modules(services.__path__), key=lambda module: module.name):
         if not package.ispkg:
             continue
@@ -129,7 +130,7 @@ def _service(kind: type[BaseSettings]) -> list[str]:
 
 
 def _title(kind: type[BaseSettings]) -> str:
-    return f"services.{kind.__module__.split('.')[1]}"
+    return kind.__module__.removesuffix(".settings")
 
 
 def _nested(annotation: Any) -> list[type[BaseModel]]:

@@ -137,6 +137,7 @@ class Peer:
         txid: str = "",
         kind: int = ChaincodeMessage.TRANSACTION,
         proposal: bytes | None = None,
+        chaincode: str = "consilo",
     ) -> Simulation:
         """Send a transaction, without waiting for what comes of it; `proposal` replaces the good one."""
         snapshot = DictState(self.state.ledger)
@@ -145,7 +146,7 @@ class Peer:
         txid = txid or f"{next(self._numbers):064x}"
         self._simulations.setdefault(txid, simulation)
         if proposal is None:
-            proposal = self._proposal(txid, msp, time, nanoseconds)
+            proposal = self._proposal(txid, msp, time, nanoseconds, chaincode)
         await self.send(
             ChaincodeMessage(
                 type=kind,
@@ -157,10 +158,12 @@ class Peer:
         )
         return simulation
 
-    def _proposal(self, txid: str, msp: str, time: int, nanoseconds: int) -> bytes:
+    def _proposal(self, txid: str, msp: str, time: int, nanoseconds: int, chaincode: str) -> bytes:
         seconds, milliseconds = divmod(time, 1000)
         header = common_pb2.ChannelHeader(channel_id=self.channel, tx_id=txid)
         header.timestamp.seconds, header.timestamp.nanos = seconds, milliseconds * 1_000_000 + nanoseconds
+        called = proposal_pb2.ChaincodeHeaderExtension(chaincode_id=chaincode_pb2.ChaincodeID(name=chaincode))
+        header.extension = called.SerializeToString()
         creator = identities_pb2.SerializedIdentity(mspid=msp, id_bytes=b"a certificate of Fabric's, not of Consilo's")
         proposal = proposal_pb2.Proposal(
             header=common_pb2.Header(

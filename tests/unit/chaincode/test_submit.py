@@ -163,6 +163,17 @@ async def test_only_its_own_msp_brings_new_roots_that_the_old_ones_do_not_certif
     assert (await submit(peer, transaction, consortium.clock, vouched=True)).status == 200
 
 
+async def test_a_transaction_that_another_chaincode_hands_in_is_refused_for_good(
+    consortium: Consortium, connect: ConnectPeer
+) -> None:
+    consortium.running()
+    transaction = consortium.make.publish_update()
+    peer = await connect(consortium.state)
+    result = await peer.call(b"submit", transaction.encode(), chaincode="other")
+    assert (result.status, result.refusal.code, result.refusal.retryable) == (400, "function-unknown", False)
+    assert (result.writes, result.event) == ({}, None)
+
+
 async def test_the_channel_is_the_ledger(consortium: Consortium, connect: ConnectPeer) -> None:
     peer = await connect(consortium.state)
     peer.channel = "another"

@@ -196,13 +196,14 @@ def test_problem_codes_are_found_where_they_are_raised(code: str, status: int) -
 
 
 def test_all_services_are_found() -> None:
-    found = {kind.__module__.split(".")[1] for kind in settings_classes()}
-    assert found == {path.parent.name for path in (ROOT / "services").glob("*/settings.py")}
+    found = {kind.__module__ for kind in settings_classes()}
+    services = {f"services.{path.parent.name}.settings" for path in (ROOT / "services").glob("*/settings.py")}
+    assert found == {*services, "chaincode.settings"}
 
 
-@pytest.mark.parametrize("kind", settings_classes(), ids=lambda kind: kind.__module__.split(".")[1])
+@pytest.mark.parametrize("kind", settings_classes(), ids=lambda kind: kind.__module__)
 def test_every_setting_is_described_by_the_names_that_the_service_knows(kind: type[BaseSettings]) -> None:
-    text = section(page("configuration.md"), f"services.{kind.__module__.split('.')[1]}")
+    text = section(page("configuration.md"), kind.__module__.removesuffix(".settings"))
     parser: Any = CliSettingsSource[object](kind).root_parser
     known = {option for action in parser._actions for option in action.option_strings}
     settings = list(settings_of(kind))
