@@ -1,6 +1,7 @@
 """Runs the demonstration: `python -m services.local --help`, or `make demo`.
 
-Exit codes: 0 all of it holds, 1 something does not, 2 the settings are wrong, 130 ended by Ctrl-C.
+Exit codes: 0 all of it holds, 1 something does not, 2 settings are wrong or a program is not installed, 130 ended by
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -21,7 +23,8 @@ from consilo.api.errors import ApiError
 from consilo.hosting.logs import configure_logs
 from consilo.training.errors import WorkerError
 from services.local.demonstration import DemoFailed, Demonstration
-from services.local.processes import ServiceFailed, Services
+from services.local.foundations import Node
+from services.local.processes import ProgramMissing, ServiceFailed, Services
 from services.local.report import DemoReport, summary
 from services.local.settings import DemoSettings
 
@@ -32,25 +35,33 @@ async def demonstrate(settings: DemoSettings, directory: Path, console: Console)
     logs.mkdir(parents=True, exist_ok=True)
     services = Services(logs, settings.start_timeout_seconds)
     task = asyncio.current_task()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, lambda: task.cancel() if task else None)
+    on_signal(lambda: task.cancel() if task else None)
     try:
-        report = await Demonstration(settings, directory, console, services)()
+        demonstration = Demonstration(settings, directory, console, services)
+        report = await demonstration()
         console.print(summary(report))
         if settings.report is not None:
             text = json.dumps(report.model_dump(mode="json"), indent=2) + "\n"
             await asyncio.to_thread(settings.report.write_text, text, encoding="utf-8")
         if settings.keep:
-            await keep(services, directory, console)
+            await keep(services, demonstration.nodes, directory, console)
         return report
     finally:
+        on_signal(lambda: None)  # a second Ctrl-C would leave processes behind
         await services.stop()
 
 
-async def keep(services: Services, directory: Path, console: Console) -> None:
-    """Leave the services up until Ctrl-C."""
-    for service in services.running.values():
-        console.print(f"{service.name:<20} {service.facts.get('url', '')}", highlight=False)
+def on_signal(call: Callable[[], object]) -> None:
+    """Have this called when the process is told to end, in place of what was called before."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, call)
+
+
+async def keep(services: Services, nodes: list[Node], directory: Path, console: Console) -> None:
+    """Leave everything up until Ctrl-C."""
+    places = [(service.name, service.facts.get("url", "")) for service in services.running.values()]
+    for name, place in (*((node.name, node.address) for node in nodes), *places):
+        console.print(f"{name:<24} {place}", highlight=False)
     console.print(f"files: {directory}\nCtrl-C ends them all.", highlight=False)
     try:
         await services.any_ended()
@@ -65,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = CliApp.run(DemoSettings, cli_args=sys.argv[1:] if arguments is None else arguments)
     except (ValidationError, SettingsError) as error:
-        console.print(f"[red]{error}[/]")
+        tell(console, str(error))
         return 2
     directory = settings.directory or Path(tempfile.mkdtemp(prefix="consilo-demo-"))
     failed = True
@@ -77,14 +88,23 @@ def main(arguments: list[str] | None = None) -> int:
         console.print("stopped")
         failed = False
         return 130
+    except ProgramMissing as error:
+        tell(console, str(error))
+        failed = False
+        return 2
     except (ServiceFailed, DemoFailed, ApiError, WorkerError, TimeoutError) as error:
-        console.print(f"[red]The demonstration failed:[/] {str(error) or 'a round took too long'}", highlight=False)
+        tell(console, f"The demonstration failed: {str(error) or 'a round took too long'}")
         return 1
     finally:
         if settings.directory is None and not failed:
             shutil.rmtree(directory, ignore_errors=True)
         elif failed:
-            console.print(f"logs: {directory / 'logs'}", highlight=False)
+            console.print(f"logs: {directory / 'logs'}", highlight=False, soft_wrap=True)
+
+
+def tell(console: Console, text: str) -> None:
+    """What is wrong, as it is: it may hold paths and brackets."""
+    console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

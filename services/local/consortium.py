@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from consilo.api.gateway import now_ms
+from consilo.api.models import Head
 from consilo.api.party import Party
-from consilo.embedded.blocks import Genesis
 from consilo.identity.authority import Authority
 from consilo.identity.identity import Identity
 from consilo.protocol.bodies import RegisterOrganisation
-from consilo.protocol.certificates import roots_digest
 from consilo.protocol.values import Role
-
-LEDGER = "demo"
 
 
 @dataclass(frozen=True)
@@ -44,24 +41,20 @@ class Hospital:
 def found_hospitals(count: int, directory: Path) -> list[Hospital]:
     """HospitalA, HospitalB, ... (numbers when letters do not suffice), each with a new CA, an operator and a silo."""
     letters = count <= len(string.ascii_uppercase)
-    hospitals = []
-    for index in range(count):
-        msp = f"Hospital{string.ascii_uppercase[index]}" if letters else f"Hospital{index + 1:03}"
-        place = directory / msp
-        authority = Authority.create(msp, now=now_ms())
-        authority.save(place / "authority")
-        operator = authority.issue("operator", "operator", now=now_ms())
-        silo = authority.issue("silo", "silo", now=now_ms())
-        operator.save(place / "operator")
-        silo.save(place / "silo")
-        hospitals.append(Hospital(msp, authority, operator, silo, place))
-    return hospitals
+    names = [string.ascii_uppercase[index] if letters else f"{index + 1:03}" for index in range(count)]
+    return [found_hospital(f"Hospital{name}", directory) for name in names]
 
 
-def write_genesis(hospitals: list[Hospital], path: Path) -> None:
-    """The first block of the demonstration's ledger: which organisations it admits, by the digest of their roots."""
-    organisations = {hospital.msp: roots_digest(hospital.authority.roots) for hospital in hospitals}
-    path.write_bytes(Genesis(ledger=LEDGER, organisations=organisations, created_at=now_ms()).encode())
+def found_hospital(msp: str, directory: Path) -> Hospital:
+    """A hospital with a new CA, an operator and a silo; their files go below the directory."""
+    place = directory / msp
+    authority = Authority.create(msp, now=now_ms())
+    authority.save(place / "authority")
+    operator = authority.issue("operator", "operator", now=now_ms())
+    silo = authority.issue("silo", "silo", now=now_ms())
+    operator.save(place / "operator")
+    silo.save(place / "silo")
+    return Hospital(msp, authority, operator, silo, place)
 
 
 def write_secret(path: Path) -> None:
@@ -70,10 +63,14 @@ def write_secret(path: Path) -> None:
     path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
 
 
-async def register(hospital: Hospital, *, gateway: str, store_host: str) -> None:
-    """Put the hospital on the ledger: its roots, its gateway, its store."""
+async def register(hospital: Hospital, *, gateway: str, store_host: str) -> Head:
+    """Put the hospital on the ledger, through its own gateway: its roots, its gateway, its store.
+
+    Returns:
+        The head of the ledger with the registration.
+    """
     async with Party(hospital.operator, gateway, registered=False) as party:
-        await party.metadata_publish(
+        committed = await party.metadata_publish(
             RegisterOrganisation(
                 version=1,
                 roots=tuple(base64.b64encode(root).decode() for root in hospital.authority.roots),
@@ -81,3 +78,4 @@ async def register(hospital: Hospital, *, gateway: str, store_host: str) -> None
                 stores=(store_host,),
             )
         )
+    return committed.head.head

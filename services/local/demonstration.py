@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from statistics import median
 from time import monotonic
@@ -13,6 +14,7 @@ from rich.console import Console
 from consilo.api.party import Party
 from consilo.api.watch import watch
 from consilo.protocol.access import reference_of
+from consilo.protocol.apply import Event
 from consilo.protocol.records import Attestation, Evaluation
 from consilo.protocol.specification import TaskReference
 from consilo.protocol.values import parse_number
@@ -21,11 +23,13 @@ from consilo.training.worker_handle import TrainingWorker
 from consilo.verification import verify_run
 from services.local.baselines import test_accuracy, train_alone
 from services.local.display import Display
+from services.local.foundations import Node
+from services.local.nodes import figures_of
 from services.local.processes import Services
 from services.local.report import DemoReport, RoundFigures, StepFigures
 from services.local.settings import DemoSettings
-from services.local.silos import show_silos
-from services.local.system import System, propose, specification, start_ledger, start_members
+from services.local.silos import show_silos, until_loaded
+from services.local.system import System, approve_run, propose_run, specification, start_ledger, start_members
 
 ROUNDS_TO_LEARN = 10
 """From so many rounds on the global model must beat every silo alone."""
@@ -43,6 +47,9 @@ class Demonstration:
         directory: of ledger, models, identities and logs.
         console: where progress is shown.
         services: the processes; whoever made them ends them.
+
+    Attributes:
+        nodes: the ledger's own processes, once they are started.
     """
 
     def __init__(self, settings: DemoSettings, directory: Path, console: Console, services: Services) -> None:
@@ -51,6 +58,7 @@ class Demonstration:
         self.run = settings.task.replace("_", "-")
         self._console = console
         self._services = services
+        self.nodes: list[Node] = []
         self._rounds: list[RoundFigures] = []
 
     async def __call__(self) -> DemoReport:
@@ -62,10 +70,17 @@ class Demonstration:
         """
         started = monotonic()
         with Display(self._console, self.settings.rounds) as display:
-            display.note("starting ledger and store")
-            system = await start_ledger(self.settings.silos, self.directory, self._services, store=self.settings.store)
+            system = await start_ledger(
+                self.settings.hospitals,
+                self.directory,
+                self._services,
+                ledger=self.settings.ledger,
+                store=self.settings.store,
+                note=display.note,
+            )
+            self.nodes = system.foundation.nodes()
             auditor = system.first.member("viewer", "auditor")
-            async with Party(auditor, system.gateway) as party:
+            async with system.party(auditor) as party:
                 proposed = await self._propose(system, display)
                 status, first_round = await self._train(system, party, display, proposed)
                 return await self._compare_and_verify(party, status, display, started, first_round)
@@ -84,15 +99,17 @@ class Demonstration:
             tasks={f"{self.settings.task}@{loaded.version}": self.settings.task_class},
             data_of=self.settings.data_of,
         )
-        display.note("proposing and approving the run")
-        async with Party(system.first.operator, system.gateway) as party:
+        display.note("proposing the run")
+        async with system.party(system.first.operator) as party:
             artifact = await party.data_put(self.run, initial)
         task = TaskReference(name=self.settings.task, version=loaded.version, parameters={})
-        await propose(
-            system,
-            self.run,
-            specification(system, task=task, tensors=made.tensors, initial=artifact, rounds=self.settings.rounds),
-        )
+        agreed = specification(system, task=task, tensors=made.tensors, initial=artifact, rounds=self.settings.rounds)
+        await propose_run(system, self.run, agreed)
+        # As everywhere, where minutes pass between the two: silos load a task when a run is proposed.
+        display.note("waiting for the silos to load the task")
+        await until_loaded(system, self.run, self.settings.start_timeout_seconds)
+        display.note("approving the run")
+        await approve_run(system, self.run, agreed)
         display.note("training")
         return monotonic()
 
@@ -116,10 +133,27 @@ class Demonstration:
     async def _follow(self, party: Party, display: Display, proposed: float) -> tuple[RunStatus, float]:
         shown = 0
         first_round = 0.0
+        evaluations: Counter[tuple[int | None, int | None]] = Counter()
+
+        def is_news(event: Event) -> bool:
+            # To look at every event would be a load on the ledger, and on the machine that is shown here.
+            match event.type:
+                case "report_evaluation":
+                    evaluations[event.round, event.attempt] += 1
+                    return evaluations[event.round, event.attempt] >= self.settings.hospitals
+                case "publish_global":
+                    return not first_round
+                case "attest_global":
+                    return shown == self.settings.rounds
+                case _:
+                    return event.type != "close_round"
+
         async with asyncio.timeout(self.settings.round_timeout_seconds) as patience:
-            async for _ in watch(party, self.run):
+            async for event in watch(party, self.run, without=("publish_update", "record_access")):
+                if event is not None and not is_news(event.event):
+                    continue
                 status = await party.metadata_get(self.run)
-                if status.latest is not None and not first_round:
+                if status.latest is not None and status.latest.round and not first_round:
                     first_round = monotonic() - proposed
                 while shown < await self._complete_rounds(party, status):
                     display.round(await self._figures(party, shown))
@@ -134,7 +168,7 @@ class Demonstration:
     async def _complete_rounds(self, party: Party, status: RunStatus) -> int:
         """How many rounds have a global model that every silo has evaluated."""
         made = 0 if status.latest is None else status.latest.round
-        if made and len((await party.gateway.round(self.run, made - 1)).evaluations) < self.settings.silos:
+        if made and len((await party.gateway.round(self.run, made - 1)).evaluations) < self.settings.hospitals:
             return made - 1
         return made
 
@@ -165,7 +199,7 @@ class Demonstration:
         await party.data_get(self.run, reference_of(model), model.artifact.organisation, final)
         accuracy = await test_accuracy(self.settings, final, tensors)
         baselines = {}
-        for silo in (None, *range(self.settings.silos)):
+        for silo in (None, *range(self.settings.hospitals)):
             display.note(f"training for comparison: {'all data pooled' if silo is None else f'silo {silo} alone'}")
             baselines[silo] = await train_alone(
                 self.settings,
@@ -185,7 +219,7 @@ class Demonstration:
         pooled = baselines.pop(None)
         members = [terms.member for terms in status.proposal.specification.silos]
         report = DemoReport(
-            settings=self.settings.model_dump(mode="json"),
+            settings=self.settings.model_dump(mode="json") | {"silos": self.settings.hospitals},
             run=self.run,
             state=status.state,
             final_digest=model.artifact.sha256,
@@ -199,7 +233,9 @@ class Demonstration:
             seconds_to_first_round=first_round,
             seconds_total=monotonic() - started,
             pooled_training_seconds=pooled.seconds,
+            ledger=self.settings.ledger,
             ledger_height=head.head.height,
+            nodes=await figures_of(self.nodes),
             attestations={verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
             verification=steps,
             problems=[],
@@ -222,7 +258,7 @@ class Demonstration:
         if report.attestations != {"ok": self.settings.rounds}:
             problems.append(f"the verifier attested {report.attestations or 'nothing'}, not every global as ok")
         best = max(report.local_accuracy.values())
-        if self.settings.silos > 1 and report.global_accuracy <= best and self.settings.rounds >= ROUNDS_TO_LEARN:
+        if self.settings.hospitals > 1 and report.global_accuracy <= best and self.settings.rounds >= ROUNDS_TO_LEARN:
             problems.append(f"the global model is no better than the best silo alone ({best:.3f})")
         return problems
 

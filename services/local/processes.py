@@ -7,10 +7,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
+
+from services.local.together import together
 
 STOP_SECONDS: Final = 15.0
 """How long a service may take to end when it is told to, before it is killed."""
@@ -20,6 +22,10 @@ _LOG_TAIL_BYTES: Final = 3000
 
 class ServiceFailed(Exception):
     """A service did not start, or ended by itself. The message holds the end of its log."""
+
+
+class ProgramMissing(ServiceFailed):
+    """A program that is needed is not installed. The message says where it is to be had."""
 
 
 class Service:
@@ -161,9 +167,10 @@ class Services:
         start_timeout_seconds: float,
         options: Mapping[str, Mapping[str, str | None]] | None = None,
     ) -> None:
-        self._logs = logs
+        self.logs = logs
         self._start_timeout_seconds = start_timeout_seconds
         self._options = options or {}
+        self._at_end: list[Callable[[], Awaitable[None]]] = []
         self.running: dict[str, Service] = {}
 
     async def start(self, name: str, module: str, arguments: Mapping[str, str | None]) -> Service:
@@ -173,7 +180,7 @@ class Services:
             ServiceFailed: it is not.
         """
         arguments = {**arguments, **self._options.get(name, {})}
-        service = Service(name, module, arguments, self._logs / f"{name}.log")
+        service = Service(name, module, arguments, self.logs / f"{name}.log")
         self.running[name] = service
         await service.start(self._start_timeout_seconds)
         return service
@@ -184,12 +191,18 @@ class Services:
         Raises:
             ServiceFailed: one ended.
         """
-        async with asyncio.TaskGroup() as group:
-            for service in self.running.values():
-                group.create_task(service.ended())
+        await together(service.ended() for service in self.running.values())
+
+    def at_end(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Have this called once all have ended, to end what they stood on."""
+        self._at_end.append(call)
 
     async def stop(self) -> None:
         """End all."""
         services = [*self.running.values()][::-1]
-        await asyncio.gather(*(service.stop() for service in services))
-        self.running.clear()
+        try:
+            await asyncio.gather(*(service.stop() for service in services))
+            self.running.clear()
+        finally:
+            while self._at_end:
+                await self._at_end.pop()()

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from services.local.foundations import LedgerKind
+
 
 class RoundFigures(BaseModel):
     """One round: seconds from one global to the next, and what the silos say of the new one (weighted mean)."""
@@ -33,6 +35,16 @@ class StepFigures(BaseModel):
     detail: str
 
 
+class NodeFigures(BaseModel):
+    """A process of the ledger that is no service of Consilo: its peak resident memory and version, where known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    peak_megabytes: float | None
+    version: str | None
+
+
 class DemoReport(BaseModel):
     """All figures of a demonstration. Accuracies are on the global test set, which nobody trained on."""
 
@@ -50,7 +62,9 @@ class DemoReport(BaseModel):
     seconds_to_first_round: float
     seconds_total: float
     pooled_training_seconds: float
+    ledger: LedgerKind
     ledger_height: int
+    nodes: list[NodeFigures]
     attestations: dict[str, int]
     verification: list[StepFigures]
     problems: list[str]
@@ -69,7 +83,9 @@ def summary(report: DemoReport) -> RenderableType:
     for member, accuracy in report.local_accuracy.items():
         figures.add_row(f"  {member} alone", f"{accuracy:.3f}")
     figures.add_row("Seconds per round (median)", f"{report.median_seconds_per_round:.2f}")
-    figures.add_row("Ledger", f"{report.ledger_height} blocks")
+    figures.add_row("Ledger", f"{report.ledger}, {report.ledger_height} blocks")
+    for node in report.nodes:
+        figures.add_row(f"  {node.name}", _described(node))
     attested = ", ".join(f"{count} {verdict}" for verdict, count in report.attestations.items())
     figures.add_row("Attestations", attested or "none")
     steps = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
@@ -82,3 +98,8 @@ def summary(report: DemoReport) -> RenderableType:
         else "\n".join(["[bold red]Something does not hold:[/]", *(f"- {problem}" for problem in report.problems)])
     )
     return Group("", figures, "", "Verification, from the ledger's blocks and the stores:", steps, "", verdict)
+
+
+def _described(node: NodeFigures) -> str:
+    memory = "memory unknown" if node.peak_megabytes is None else f"{node.peak_megabytes:.0f} MB"
+    return memory if node.version is None else f"{memory}, version {node.version}"

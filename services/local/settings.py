@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.local.foundations import LedgerKind
 from services.local.stores import StoreKind
 
 TASKS = {
@@ -15,6 +16,8 @@ TASKS = {
     "digits_linear": "consilo.tasks.digits_linear:DigitsLinear",
     "breast_cancer": "consilo.tasks.breast_cancer:BreastCancer",
 }
+
+_HOSPITALS: Final[dict[LedgerKind, int]] = {"embedded": 4, "fabric": 3}
 
 
 class DemoSettings(BaseSettings):
@@ -29,7 +32,14 @@ class DemoSettings(BaseSettings):
         env_prefix="CONSILO_DEMO_",
     )
 
-    silos: Annotated[int, Field(ge=1, le=16)] = Field(4, description="hospitals, each with one silo")
+    ledger: LedgerKind = Field(
+        "embedded",
+        description="one file behind one gateway; or a Fabric network in which each hospital has a peer, a gateway and "
+        "a store of its own (needs Fabric's binaries)",
+    )
+    silos: Annotated[int, Field(ge=1, le=16)] | None = Field(
+        None, description="hospitals, each with one silo; default: 4, on Fabric 3"
+    )
     rounds: Annotated[int, Field(ge=1, le=1000)] = Field(10, description="rounds of federated training")
     task: Literal["digits", "digits_linear", "breast_cancer"] = Field("digits", description="what is trained")
     alpha: Annotated[float, Field(gt=0, le=1e6)] = Field(
@@ -37,7 +47,7 @@ class DemoSettings(BaseSettings):
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(7, description="of the split and of the initial model")
     store: StoreKind = Field(
-        "local", description="object store: the store service, or versitygw (an S3 server, which must be on PATH)"
+        "local", description="object stores: the store service, or versitygw (an S3 server, which must be on PATH)"
     )
     keep: bool = Field(False, description="leave the services up at the end, until Ctrl-C")
     report: Path | None = Field(None, description="file to write all figures to, as JSON")
@@ -48,10 +58,15 @@ class DemoSettings(BaseSettings):
     round_timeout_seconds: float = Field(120.0, gt=0, description="for one round, before the demonstration gives up")
 
     @property
+    def hospitals(self) -> int:
+        """How many take part."""
+        return self.silos or _HOSPITALS[self.ledger]
+
+    @property
     def task_class(self) -> str:
         """The task, as `module:Class`."""
         return TASKS[self.task]
 
     def data_of(self, silo: int | None) -> dict[str, object]:
         """What a silo's operator tells the task about the data; None: all silos' data pooled."""
-        return {"silo": silo, "silos": self.silos, "alpha": repr(self.alpha), "seed": self.seed}
+        return {"silo": silo, "silos": self.hospitals, "alpha": repr(self.alpha), "seed": self.seed}

@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
+from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from services.local.display import Display
+from services.local.pages import PageMissing, read_page
 from services.local.system import System
 
 LOOK_EVERY_SECONDS: Final = 0.25
+
+
+async def until_loaded(system: System, run: str, timeout_seconds: float) -> None:
+    """Return when every silo has loaded the task of a run that was proposed, or says what keeps it from that.
+
+    Args:
+        system: with its silos.
+        run: name of the run.
+        timeout_seconds: for all of them; after it nobody is waited for: the run goes on without, or says so.
+    """
+
+    async def wait(url: str) -> None:
+        while not await asyncio.to_thread(_is_loaded, url, run):  # noqa: ASYNC110 - a status page tells of no event
+            await asyncio.sleep(LOOK_EVERY_SECONDS / 5)
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_seconds):
+            await asyncio.gather(*map(wait, system.silo_urls.values()))
+
+
+def _is_loaded(url: str, run: str) -> bool:
+    try:
+        entries = read_page(f"{url}/v1/status")["runs"]
+    except PageMissing:
+        return False
+    return any(entry["run"] == run and (entry["loaded"] or entry["trouble"]) for entry in entries)
 
 
 async def show_silos(system: System, display: Display) -> None:
@@ -19,8 +44,8 @@ async def show_silos(system: System, display: Display) -> None:
     while True:
         for member, url in system.silo_urls.items():
             try:
-                status = await asyncio.to_thread(_status, url)
-            except (OSError, http.client.HTTPException, ValueError):
+                status = await asyncio.to_thread(read_page, f"{url}/v1/status")
+            except PageMissing:
                 display.silo(member, "away", None, None)
                 continue
             run: dict[str, Any] = next(iter(status["runs"]), {"phase": "waiting"})
@@ -28,13 +53,3 @@ async def show_silos(system: System, display: Display) -> None:
             accuracy = run.get("metrics", {}).get("accuracy")
             display.silo(member, run["phase"], run.get("progress") if training else None, accuracy)
         await asyncio.sleep(LOOK_EVERY_SECONDS)
-
-
-def _status(url: str) -> dict[str, Any]:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=2.0)
-    try:
-        connection.request("GET", "/v1/status")
-        status: dict[str, Any] = json.loads(connection.getresponse().read(1 << 20))
-    finally:
-        connection.close()
-    return status
