@@ -110,7 +110,8 @@ def look(process: Process | None) -> Seen:
     fields = _stat(process.pid) if process else None
     if process is None or fields is None or int(fields[19]) != process.started:
         return Seen("ended", 0)
-    if fields[0] in "ZX":
+    # A process whose first thread has ended, but not the others, still has its files and sockets.
+    if fields[0] in "ZX" and int(fields[17]) <= 1:
         with suppress(ChildProcessError):  # it is not a child of this program, but of one that has ended
             os.waitpid(process.pid, os.WNOHANG)
         return Seen("ended", 0)
@@ -176,7 +177,7 @@ def log_tail(log: Path) -> str:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/<pid>/stat after the name: [0] state, [19] start time in ticks, [21] resident pages."""
+    """Fields of /proc/<pid>/stat after the name: [0] state, [17] threads, [19] start in ticks, [21] resident pages."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

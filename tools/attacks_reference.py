@@ -15,14 +15,16 @@ def attacks_page() -> str:
     return page(
         "Attacks",
         paragraph(
-            "Each line is tried by the test that it names: `make test` runs all of them. After each attack the ledger "
+            "Each line is tried by the test that it names: `make test` runs all of them, but for those on a Fabric "
+            "network, which `make test-fabric` runs. After each attack the ledger "
             "holds what it held before, and the service that was attacked serves others. What is not protected is in "
             "the [security model](../security-model.md)."
         ),
         paragraph(
             "`with` is the code that programs get, and the status where it is an answer over HTTP. Codes of the state "
             "machine are explained under [refusals](protocol.md#refusals), those of the ledger service under "
-            "[problems](rest.md#problems). `cut off` means that the connection is closed without an answer."
+            "[problems](rest.md#problems). Where whoever verifies sees through it, the code is that of the finding. "
+            "`cut off` means that the connection is closed without an answer."
         ),
         *parts,
     )

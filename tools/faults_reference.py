@@ -12,6 +12,8 @@ _AT_THE_END: Final = (
     "an auditor who saw nothing before verifies all of the run, from the ledger and the stores;",
     "the ledger's file replays without a finding; no transaction and no member's word on the same thing is in it "
     "twice, and each attempt of a round was closed and given a global at most once;",
+    "on Fabric: two organisations' auditors verify the run, each at its own gateway; all gateways show the same newest "
+    "block, and all peers the same state after it;",
     "all services run, they end with exit code 0 when asked to, and none of the processes seen is left;",
     "every line of every log is a log line, and none has an exception, tells of a defect or is `critical`, but for "
     "those that the test brings about.",
@@ -27,9 +29,10 @@ def faults_page() -> str:
     return page(
         "Faults",
         paragraph(
-            "Each line is done, by the test that it names, to a system of two hospitals that has runs: real processes "
-            "on one machine. `make test-faults` runs the short forms, `make test-all` the long ones too. What "
-            "members do meanwhile is in the [architecture](../architecture.md#what-happens-when-a-process-dies)."
+            "Each line is done, by the test that it names, to a system of two hospitals that has runs, or on Fabric to "
+            "one of three: real processes on one machine. `make test-faults` runs the short forms, `make test-fabric` "
+            "those on Fabric, `make test-all` the long ones too. What members do meanwhile is in the "
+            "[architecture](../architecture.md#what-happens-when-a-process-dies)."
         ),
         paragraph("`afterwards` is what a test checks beside this, which every one of them checks at its end:"),
         bullets(_AT_THE_END),

@@ -14,6 +14,9 @@ GATEWAY: Final = "ledger service"
 STORE: Final = "object store"
 READER: Final = "whoever reads"
 CLIENT: Final = "client library"
+ENDORSERS: Final = "endorsing peers"
+PEERS: Final = "all peers"
+VERIFICATION: Final = "whoever verifies"
 
 _PROTOCOL: Final = "tests/attacks/test_protocol.py::test_the_state_machine_refuses"
 _UNUSABLE: Final = (
@@ -51,6 +54,11 @@ _NETWORKS: Final = "tests/attacks/test_networks.py::"
 _TOKENS: Final = "tests/integration/test_ledger_service_tokens.py::"
 _BODIES: Final = "tests/integration/test_ledger_service_bodies.py::"
 _HTTP: Final = "tests/unit/hosting/test_web.py::"
+_ENDORSERS: Final = "tests/fabric/test_lies_endorsers.py::"
+_GATEWAYS: Final = "tests/fabric/test_lies_gateways.py::"
+_MADE_UP: Final = f"{_GATEWAYS}test_blocks_that_a_gateway_made_up_are_found_by_whoever_verifies_there"
+_ALTERED: Final = f"{_ENDORSERS}test_metadata_that_a_gateway_alters_is_refused_by_every_endorser"
+_FORGED: Final = f"{_ENDORSERS}test_an_update_that_a_gateway_forges_for_a_member_is_refused_by_every_endorser"
 
 SECTIONS: Final[dict[str, tuple[Attack, ...]]] = {
     "Updates": (
@@ -228,6 +236,60 @@ SECTIONS: Final[dict[str, tuple[Attack, ...]]] = {
             CLIENT,
             "transfer-refused",
             "tests/unit/store/test_transfers_hostile.py::test_each_bad_answer_has_its_error",
+        ),
+    ),
+    "A Fabric network": (
+        Attack("metadata of an update that its member's gateway alters", ENDORSERS, "signature-invalid", _ALTERED),
+        Attack(
+            "an update that a gateway forges for another organisation's member",
+            ENDORSERS,
+            "certificate-untrusted",
+            _FORGED,
+        ),
+        Attack(
+            "an update that a gateway has signed by another member of its organisation",
+            ENDORSERS,
+            "member-mismatch",
+            _FORGED,
+        ),
+        Attack(
+            "a registration of another organisation's roots",
+            ENDORSERS,
+            "registration-not-vouched",
+            f"{_ENDORSERS}test_an_organisation_is_not_registered_by_anothers_gateway",
+        ),
+        Attack(
+            "a transaction with a time of its gateway's making",
+            ENDORSERS,
+            "clock-differs",
+            f"{_ENDORSERS}test_a_time_that_a_gateway_makes_up_is_refused_by_every_endorser",
+        ),
+        Attack(
+            "a global of weights that only the aggregator's own peer endorses",
+            ENDORSERS,
+            "selection-mismatch",
+            f"{_ENDORSERS}test_a_global_of_another_selection_than_the_recorded_one_finds_no_second_endorser",
+        ),
+        Attack(
+            "a selection that one peer makes up",
+            ENDORSERS,
+            "endorsers-differ",
+            f"{_GATEWAYS}test_a_run_stands_still_while_the_aggregators_own_peer_makes_up_selections_and_then_ends_whole",
+            503,
+        ),
+        Attack(
+            "a transaction that one organisation endorses alone",
+            PEERS,
+            "in a block, without effect",
+            f"{_ENDORSERS}test_what_one_organisation_endorses_alone_is_in_a_block_and_has_no_effect",
+        ),
+        Attack("a block with a false word on what counts", VERIFICATION, "flag", _MADE_UP),
+        Attack("a block without a transaction", VERIFICATION, "chain", _MADE_UP),
+        Attack(
+            "a peer with another state",
+            VERIFICATION,
+            "commit-hash",
+            f"{_GATEWAYS}test_a_peer_that_holds_another_state_is_found_by_whoever_verifies_anywhere",
         ),
     ),
 }

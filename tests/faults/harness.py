@@ -29,7 +29,7 @@ from urllib.request import urlopen
 
 import numpy as np
 
-from benchmarks.rounds import children
+from benchmarks.memory import children
 from consilo.aggregation import schema_of, write_artifact
 from consilo.api.party import Party
 from consilo.api.settings import ApiSettings
@@ -129,15 +129,15 @@ class Trial:
     ) -> RunStatus:
         """Wait until the run stands so, whatever happens to the ledger service meanwhile."""
         status: RunStatus | None = None
-        async with Party(self.auditor, self.system.gateway, settings=API) as party:
-            try:
-                async with asyncio.timeout(seconds), aclosing(watch(party)) as events:
-                    async for _ in events:
-                        status = await party.metadata_get(run)
-                        if condition(status):
-                            return status
-            except TimeoutError:
-                raise AssertionError(f"after {seconds:.0f} s run {run} stands so: {status}\n{self.logs()}") from None
+        party = Party(self.auditor, self.system.gateway, settings=API)
+        try:
+            async with asyncio.timeout(seconds), party, aclosing(watch(party)) as events:
+                async for _ in events:
+                    status = await party.metadata_get(run)
+                    if condition(status):
+                        return status
+        except TimeoutError:
+            raise AssertionError(f"after {seconds:.0f} s run {run} stands so: {status}\n{self.logs()}") from None
         raise AssertionError("the event stream ended")
 
     async def until_finished(self, run: str, *, seconds: float = RUN_SECONDS) -> RunStatus:

@@ -1,7 +1,7 @@
 """The faults: what is done to a running system, what must hold afterwards, and the test that does it. Pure; no I/O.
 
 docs/reference/faults.md is made from here, and a test checks that there is one row for each case of each test of
-tests/faults, in the order of its cases.
+tests/faults and tests/fabric/test_faults_*.py, in the order of its cases.
 """
 
 from __future__ import annotations
@@ -59,6 +59,13 @@ _OLD_BACKUP: Final = (
     "tests/faults/test_rollback.py::"
     "test_members_end_when_the_ledger_is_an_old_backup_and_go_on_when_the_right_one_is_back"
 )
+
+_NODES: Final = "tests/fabric/test_faults_nodes.py::"
+_PEER_KILLED: Final = f"{_NODES}test_a_run_goes_on_while_a_peer_is_dead_and_ends_whole"
+_ACCEPTED: Final = "tests/fabric/test_faults_moments.py::"
+_LOST: Final = f"{_ACCEPTED}test_an_update_that_the_orderer_accepted_and_lost_is_handed_in_again_and_recorded_once"
+_CHANGES: Final = "tests/fabric/test_faults_changes.py::"
+_RANDOM: Final = "tests/fabric/test_faults_random.py::"
 
 _WHOLE: Final = "every run ends whole"
 _FIRST: Final = "all rounds end in their first attempt, and no update is excluded"
@@ -142,6 +149,70 @@ SECTIONS: Final[dict[str, tuple[Fault, ...]]] = {
             "aggregator, verifier and clients end with code 1 and `ledger-rolled-back`, also when they are started "
             "again, and write nothing to it; they go on when the right file is back",
             _OLD_BACKUP,
+        ),
+    ),
+    "Fabric network": (
+        Fault(
+            "the peer of another organisation than the aggregator's is killed (SIGKILL) and started again",
+            "the run goes on meanwhile, the organisation's gateway through another's peer; it is back at its own after",
+            _PEER_KILLED,
+        ),
+        Fault(
+            "the peer of the aggregator's organisation is killed (SIGKILL) and started again",
+            "the run goes on meanwhile, the organisation's gateway through another's peer; it is back at its own after",
+            _PEER_KILLED,
+        ),
+        Fault(
+            "a peer stands still (SIGSTOP) for 20 seconds",
+            "the run goes on meanwhile; the organisation's gateway is back at its own peer after",
+            f"{_NODES}test_a_run_goes_on_while_a_peer_stands_still_for_twenty_seconds",
+            slow=True,
+        ),
+        Fault(
+            "the only orderer is killed (SIGKILL) and started again",
+            "gateways hand in again what they could not; the run goes on",
+            f"{_NODES}test_a_run_goes_on_when_the_orderer_is_back",
+        ),
+        Fault(
+            "the chaincode server of the aggregator's organisation is killed (SIGKILL) and started again",
+            "the run goes on meanwhile, through another organisation's peer; the gateway is back at its own after",
+            f"{_NODES}test_a_run_goes_on_while_a_chaincode_server_is_dead_and_ends_whole",
+        ),
+        Fault(
+            "a gateway is killed when orderers have accepted an update and it does not know of the commit",
+            "the update is on the ledger once: what was accepted counts, and its repetition changes nothing",
+            f"{_ACCEPTED}test_an_update_whose_gateway_is_killed_before_it_knows_of_the_commit_is_recorded_once",
+        ),
+        Fault(
+            "the only orderer is killed when it has accepted an update",
+            "the update is lost; the gateway hands it in again by itself, and it is on the ledger once",
+            _LOST,
+        ),
+        Fault(
+            "orderer and gateway are killed when the orderer has accepted an update",
+            "the update is lost; its silo hands it in again, and it is on the ledger once",
+            _LOST,
+        ),
+        Fault(
+            "the chaincode is deployed again, under the next sequence, in the middle of a run",
+            "the run goes on",
+            f"{_CHANGES}test_a_run_does_not_notice_that_the_chaincode_is_deployed_again",
+        ),
+        Fault(
+            "an organisation is added to the channel in the middle of a run",
+            "the run goes on; the organisation registers through its own gateway, and takes part in the next run",
+            f"{_CHANGES}test_an_organisation_added_in_the_middle_of_a_run_takes_part_in_the_next",
+        ),
+        Fault(
+            "any orderer, peer, chaincode server or gateway is killed (SIGKILL) at a random moment, 10 times",
+            _WHOLE,
+            f"{_RANDOM}test_runs_end_whole_when_any_part_of_the_network_is_killed_at_any_moment",
+        ),
+        Fault(
+            "any process of a consortium on Fabric is killed (SIGKILL) at a random moment, 100 times",
+            _WHOLE,
+            f"{_RANDOM}test_runs_end_whole_when_a_hundred_processes_of_a_consortium_are_killed",
+            slow=True,
         ),
     ),
 }

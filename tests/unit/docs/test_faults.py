@@ -1,4 +1,4 @@
-"""The table of faults is true: it has a row for each case of each test of tests/faults, and no other."""
+"""The table of faults is true: it has a row for each case of each test that brings faults about, and no other."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from tools import docs
 from tools.faults_reference import faults_page
 
 ROOT = Path(__file__).resolve().parents[3]
+TESTS = ROOT / "tests"
 
 
 def functions_by_name() -> dict[str, Callable[..., Any]]:
-    """`file::function` -> the function, of all tests of tests/faults."""
+    """`file::function` -> the function, of all tests of tests/faults, and of those of faults in tests/fabric."""
     found: dict[str, Callable[..., Any]] = {}
-    for path in sorted((ROOT / "tests" / "faults").glob("test_*.py")):
-        module = importlib.import_module(f"tests.faults.{path.stem}")
+    for path in sorted((*(TESTS / "faults").glob("test_*.py"), *(TESTS / "fabric").glob("test_faults_*.py"))):
+        module = importlib.import_module(f"tests.{path.parent.name}.{path.stem}")
         functions = {name: value for name, value in vars(module).items() if name.startswith("test_")}
-        found |= {f"tests/faults/{path.name}::{name}": value for name, value in functions.items()}
+        found |= {f"tests/{path.parent.name}/{path.name}::{name}": value for name, value in functions.items()}
     return found
 
 
@@ -50,6 +51,6 @@ def test_the_page_has_a_line_for_each_fault_and_says_how_to_run_them() -> None:
     page = faults_page()
     assert sum(line.startswith("| ") for line in page.splitlines()) == len(FAULTS) + 2 * len(SECTIONS)
     assert docs.PAGES["faults.md"] is faults_page
-    for command in ("make test-faults", "make test-all"):
+    for command in ("make test-faults", "make test-fabric", "make test-all"):
         assert f"`{command}`" in page
         assert f"\n{command.removeprefix('make ')}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
