@@ -24,8 +24,13 @@ from consilo.protocol.views import RunStatus
 
 T = TypeVar("T")
 
-_COUNTED: Final = frozenset({"publish_update", "attest_global", "report_evaluation", "record_access"})
-"""Transactions of which a run has many, and which by themselves open, close or end nothing (else they have effects)."""
+UPDATE: Final = "publish_update"
+
+COUNTED: Final = frozenset({UPDATE, "attest_global", "report_evaluation", "record_access"})
+"""Transactions of which a run has many, and which by themselves open, close or end nothing (else they have effects).
+
+They are most of a round's events; streams leave out those that nobody looks at.
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -97,16 +102,17 @@ Returns after how many seconds it wants to look again when nothing happens in th
 
 
 def moves_run(event: Event) -> bool:
-    """Whether the event may give a member something to do that does not wait for single updates or attestations.
+    """Whether the event opened, closed or ended something, or may lead to that by itself."""
+    return bool(event.effects) or event.type not in COUNTED
 
-    Most events of a round are not of this kind; to read the run again at each would be most of the ledger's work.
+
+def moves_round(event: Event, at_work: bool) -> bool:
+    """Whether the event may give a member something to do that neither closes rounds nor waits for single updates.
+
+    That a round was closed only tells those at work that their work may be of no use. To read the run again at each
+    event would be most of the ledger's work.
     """
-    return bool(event.effects) or event.type not in _COUNTED
-
-
-def moves_run_or_is_update(event: Event) -> bool:
-    """As `moves_run`, and for each update: for who closes rounds."""
-    return event.type == "publish_update" or moves_run(event)
+    return moves_run(event) and (at_work or event.type != "close_round")
 
 
 async def follow_runs(
@@ -114,7 +120,8 @@ async def follow_runs(
     *,
     concerned: Callable[[RunStatus], bool],
     step: Step,
-    matters: Callable[[Event], bool] = moves_run,
+    matters: Callable[[Event, bool], bool] = moves_round,
+    left_out: frozenset[str] = COUNTED,
 ) -> None:
     """Call `step` for each run: at first, whenever something happened in it, and when the step wants it.
 
@@ -128,7 +135,8 @@ async def follow_runs(
         concerned: whether the run is any of the member's business; asked until the answer is no, which is final (a
             specification does not change).
         step: see `Step`.
-        matters: whether an event is a reason to look at its run.
+        matters: whether an event is a reason to look at its run, given whether a step of the run is going on.
+        left_out: types of transactions that the stream leaves out, unless they have effects.
 
     Raises:
         LedgerRolledBack: the ledger lost blocks; somebody must look into that.
@@ -136,19 +144,20 @@ async def follow_runs(
     """
     followed: dict[str, _News] = {}
 
-    def wake(run: str) -> None:
-        if run not in followed:
-            followed[run] = _News()
-            group.create_task(_follow(party, run, followed[run], concerned, step), name=f"follow {run}")
-        followed[run].set()
+    def wake(run: str, event: Event | None) -> None:
+        news = followed.get(run)
+        if news is None:
+            news = followed[run] = _News()
+            group.create_task(_follow(party, run, news, concerned, step), name=f"follow {run}")
+        elif event is not None and not matters(event, news.at_work):
+            return
+        news.set()
 
     try:
-        async with asyncio.TaskGroup() as group, aclosing(watch(party)) as events:
+        async with asyncio.TaskGroup() as group, aclosing(watch(party, without=left_out)) as events:
             async for event in events:
-                if event is not None and not matters(event.event):
-                    continue
                 for run in await _runs_of(party, event):
-                    wake(run)
+                    wake(run, None if event is None else event.event)
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
 
@@ -206,6 +215,7 @@ class _News:
     def __init__(self) -> None:
         self._new = asyncio.Event()
         self._since_start = asyncio.Event()
+        self.at_work = True  # from before the run is read for a step until the step has ended
 
     def set(self) -> None:
         """Something happened."""
@@ -214,6 +224,7 @@ class _News:
 
     def start_over(self) -> None:
         """The run is going to be read for a step."""
+        self.at_work = True
         self._new.clear()
         self._since_start.clear()
 
@@ -224,6 +235,7 @@ class _News:
 
     async def wait_since_start(self, seconds: float | None) -> None:
         """Return when something has happened since `start_over`, at the latest after so many seconds."""
+        self.at_work = False
         try:
             async with asyncio.timeout(seconds):
                 await self._since_start.wait()

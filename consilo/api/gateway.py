@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import NoReturn, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -162,9 +162,15 @@ class Gateway:
             raise GatewayUnavailable(f"{self.url}: the answer takes too long") from None
 
     @asynccontextmanager
-    async def event_lines(self, after: str | None, run: str | None) -> AsyncIterator[AsyncIterator[str]]:
-        """The lines of the event stream after a cursor (None: from now on), of one run or of all."""
-        query = urlencode({name: value for name, value in (("after", after), ("run", run)) if value is not None})
+    async def event_lines(
+        self, after: str | None, run: str | None, without: Collection[str] = ()
+    ) -> AsyncIterator[AsyncIterator[str]]:
+        """The lines of the event stream after a cursor (None: from now on), of one run or of all.
+
+        Transactions of the types `without` are left out, unless they have effects.
+        """
+        chosen = [(name, value) for name, value in (("after", after), ("run", run)) if value is not None]
+        query = urlencode([*chosen, *(("without", kind) for kind in sorted(without))])
         target = "/v1/events" + (f"?{query}" if query else "")
         timeout = httpx.Timeout(self._settings.event_silence_seconds, connect=self._settings.connect_timeout_seconds)
         headers = self._headers("GET", target, b"", token=True)

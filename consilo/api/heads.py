@@ -9,6 +9,7 @@ import base64
 import os
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from consilo.api.errors import AnswerInvalid, LedgerRolledBack
 from consilo.api.models import Head, SignedHead, head_bytes
@@ -18,6 +19,9 @@ from consilo.protocol.model import Record
 from consilo.protocol.refusals import InvalidInput
 from consilo.protocol.transaction import certificate_der
 from consilo.protocol.values import organisation_of
+
+_SECTOR_BYTES: Final = 512
+"""What a disk writes whole or not at all; a remembered head is shorter, but for the longest names of ledgers."""
 
 
 def sign_head(identity: Identity, head: Head, now: int) -> SignedHead:
@@ -93,7 +97,7 @@ class HeadMemory:
                 return
         self._seen = head
         if self._path is not None:
-            _replace(self._path, _Seen(head=head).encode())
+            _remember(self._path, _Seen(head=head).encode())
 
     def require(self, head: Head, seen: Head | None, hash_at_seen: str | None) -> None:
         """At the start of a connection: the ledger must still have the block that was seen.
@@ -112,6 +116,17 @@ class HeadMemory:
                 "it was restored from an old copy, or replaced"
             )
         self.observe(head)
+
+
+def _remember(path: Path, data: bytes) -> None:
+    # A member sees a new head some times a round. One sector of the disk is written as a whole or not at all, and in
+    # place it costs a hundredth of a new file that replaces the old one.
+    padded = data.ljust(_SECTOR_BYTES)
+    if len(padded) == _SECTOR_BYTES and path.exists() and path.stat().st_size == _SECTOR_BYTES:
+        with path.open("r+b", buffering=0) as file:
+            file.write(padded)
+    else:
+        _replace(path, padded)
 
 
 def _replace(path: Path, data: bytes) -> None:

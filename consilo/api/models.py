@@ -14,6 +14,7 @@ from consilo.protocol.bodies import ArtifactReference
 from consilo.protocol.canonical import canonical
 from consilo.protocol.model import Record
 from consilo.protocol.records import CertificateText
+from consilo.protocol.transaction import Transaction
 from consilo.protocol.values import Digest, Member, Milliseconds, Msp, Name, ObjectKey
 from consilo.store.port import SignedRequest
 
@@ -109,10 +110,16 @@ class UploadRequest(Record):
 
 
 class DownloadRequest(Record):
-    """Asks for an artifact of a run that lies in the store of the gateway's organisation."""
+    """Asks for an artifact of a run that lies in the store of the gateway's organisation.
+
+    Attributes:
+        access: the sender's `record_access` of this artifact, to be handed in first where the ledger demands a record
+            and has none yet; None: it has, or demands none.
+    """
 
     run: Name
     artifact: ArtifactReference
+    access: Transaction | None = None
 
 
 class Signed(Record):
@@ -143,11 +150,12 @@ class UploadGrant(Record):
 
 
 class DownloadGrant(Record):
-    """The request that gets an artifact, and its size."""
+    """The request that gets an artifact, and its size. `committed`: of the access, where it was handed in for it."""
 
     organisation: Msp
     size_bytes: Annotated[int, Field(ge=0, le=2**53 - 1)]
     request: Signed
+    committed: Committed | None = None
 
 
 class Problem(Record):

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-import httpcore
+import httpx
 
 from consilo.api.errors import AnswerInvalid, GatewayRefused, GatewayUnavailable
 from consilo.api.gateway import Gateway
@@ -71,9 +71,7 @@ class Party:
         self._memory = memory if memory is not None else HeadMemory()
         self._http = Gateway.http_client(self.settings)
         self._networks = Networks.of(self.settings.private_networks, urlsplit(gateway_url).hostname or "")
-        self._http_to_others: httpcore.AsyncConnectionPool | None = (
-            None  # made when first needed: many members never do
-        )
+        self._http_to_others: httpx.AsyncClient | None = None  # made when first needed: many members never do
         self._organisations: dict[str, Organisation] = {}
         self._gateway: Gateway | None = None
         self._ledger = ""
@@ -145,7 +143,7 @@ class Party:
         verify_head(signed, tuple(certificate_der(root) for root in organisation.roots))
         self._memory.require(signed.head, seen, None if seen is None else await gateway.hash_at(seen.height))
 
-    def _gateway_at(self, url: str, audience: str, http: httpcore.AsyncConnectionPool | None = None) -> Gateway:
+    def _gateway_at(self, url: str, audience: str, http: httpx.AsyncClient | None = None) -> Gateway:
         return Gateway(url, audience=audience, identity=self.identity, http=http or self._http, settings=self.settings)
 
     def sign(self, body: Record) -> Transaction:

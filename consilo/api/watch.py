@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from typing import Final
 
 import structlog
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 async def watch(
-    party: Party, run: str | None = None, *, after: str | None = None
+    party: Party, run: str | None = None, *, after: str | None = None, without: Collection[str] = ()
 ) -> AsyncGenerator[CommittedEvent | None, None]:
     """The ledger's events, each once and in order, over interruptions of the stream.
 
@@ -27,6 +27,7 @@ async def watch(
         party: a connected member.
         run: only the events of this run; None: of all.
         after: cursor to go on from; None: from now on.
+        without: types of transactions that are left out, unless they have effects.
 
     Yields:
         None whenever a stream has been opened: whoever reads the state after that and then acts on each event misses
@@ -38,7 +39,7 @@ async def watch(
     cursor = after
     while True:
         try:
-            async for name, identifier, data in _events(party, cursor, run):
+            async for name, identifier, data in _events(party, cursor, run, without):
                 cursor = identifier or cursor
                 if name == READY:
                     yield None
@@ -57,8 +58,10 @@ async def watch(
         await party.connect()
 
 
-async def _events(party: Party, after: str | None, run: str | None) -> AsyncIterator[tuple[str, str, str]]:
-    async with party.gateway.event_lines(after, run) as lines:
+async def _events(
+    party: Party, after: str | None, run: str | None, without: Collection[str]
+) -> AsyncIterator[tuple[str, str, str]]:
+    async with party.gateway.event_lines(after, run, without) as lines:
         async for event in events_in(lines):
             yield event
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from consilo.api.follow import follow_runs, moves_run_or_is_update
+from consilo.api.follow import COUNTED, UPDATE, follow_runs
 from consilo.api.party import Party
 from consilo.hosting.member import serve_member
 from consilo.hosting.start import run_service
@@ -17,7 +17,13 @@ def serve(settings: AggregatorSettings) -> None:
 
     async def work(party: Party) -> None:
         aggregator = Aggregator(party, settings)
-        await follow_runs(party, concerned=aggregator.concerned, step=aggregator.step, matters=moves_run_or_is_update)
+        await follow_runs(
+            party,
+            concerned=aggregator.concerned,
+            step=aggregator.step,
+            matters=aggregator.matters,
+            left_out=COUNTED - {UPDATE},
+        )
 
     serve_member(settings, "aggregator", work)
 

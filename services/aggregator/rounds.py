@@ -12,15 +12,17 @@ import time
 import structlog
 
 from consilo.aggregation import InputsInvalid, InputsRefused, ResultNotFinite
-from consilo.api.follow import Look
+from consilo.api.follow import UPDATE, Look, moves_run
 from consilo.api.gateway import now_ms
 from consilo.api.party import Party
+from consilo.protocol.apply import Event
 from consilo.protocol.bodies import CloseRound, PublishGlobal, ReopenRound
 from consilo.protocol.records import Exclusion, Selection
 from consilo.protocol.specification import Artifact
 from consilo.protocol.values import organisation_of
 from consilo.protocol.views import Attempt, RunStatus
 from consilo.verification.recompute import can_compute, recompute
+from services.aggregator.arrivals import Arrivals
 from services.aggregator.settings import AggregatorSettings
 
 log = structlog.get_logger(__name__)
@@ -39,6 +41,7 @@ class Aggregator:
         self._settings = settings
         self._hopeless: set[tuple[str, int, int]] = set()
         """Attempts whose selection cannot lead to a global, whoever computes it. Forgotten at the end: found again."""
+        self._arrivals: dict[str, Arrivals] = {}
 
     def concerned(self, status: RunStatus) -> bool:
         """Whether the run names the member as an aggregator, in a way that this software can do."""
@@ -46,6 +49,13 @@ class Aggregator:
         if self._party.member not in specification.aggregators or not self._settings.allows(status.run):
             return False
         return can_compute(specification)
+
+    def matters(self, event: Event, at_work: bool) -> bool:
+        """Whether an event is a reason to look at its run: all that moves it, and updates that may close a round."""
+        if event.type != UPDATE or event.run is None or event.round is None or event.attempt is None:
+            return moves_run(event)
+        arrivals = self._arrivals.get(event.run)
+        return arrivals is None or arrivals.arrived((event.round, event.attempt), event.member)
 
     async def step(self, look: Look) -> float | None:
         """Do what is due; returns in how many seconds something may be, if nothing happens."""
@@ -57,6 +67,7 @@ class Aggregator:
             return None
         if status.attempt is None:
             return None
+        self._arrivals.setdefault(look.run, Arrivals()).see(status.attempt, status.proposal.specification.threshold)
         with structlog.contextvars.bound_contextvars(
             round=status.attempt.opening.round, attempt=status.attempt.opening.attempt
         ):

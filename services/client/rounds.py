@@ -62,7 +62,7 @@ class SiloRun:
         self._silo.board.see(self._run, status.state)
         turn = turn_of(status, self._silo.party.member)
         if status.state == "proposed" or (status.state == "active" and status.latest is None):
-            self._steps.warm_up()
+            self._steps.warm_up(self._warmed_up)
         try:
             if turn is not None and not self._tries.is_settled(turn.attempt):
                 if seconds := self._tries.seconds_left(turn.attempt):
@@ -74,8 +74,18 @@ class SiloRun:
             if is_over(status):
                 await self._steps.rest()
         finally:
-            self._silo.board.phase(self._run, "waiting")
+            self._silo.board.phase(self._run, "loading" if self._steps.is_loading else "waiting")
         return None
+
+    def _warmed_up(self, error: BaseException | None) -> None:
+        """The task was loaded ahead of the first training, or cannot be: shown, and told when a training needs it."""
+        board = self._silo.board
+        board.loaded(self._run, error is None)
+        if error is not None:
+            board.trouble(self._run, _code(error))
+            log.warning("the task cannot be loaded ahead", **_explanation(error))
+        if board.phase_of(self._run) == "loading":
+            board.phase(self._run, "waiting")
 
     async def close(self) -> None:
         """End the worker."""
@@ -158,15 +168,17 @@ class SiloRun:
         return status.state == "finished" or await self._steps.has(model)
 
 
-def _code(error: Exception) -> str:
+def _code(error: BaseException) -> str:
     if isinstance(error, WorkerError | ApiError | TransferError):
         return error.code
-    return {TooManySamples: "too-many-samples", ModelLost: "model-lost"}.get(
-        type(error), "file-unusable" if isinstance(error, OSError) else "defect"
-    )
+    if isinstance(error, TooManySamples):
+        return "too-many-samples"
+    if isinstance(error, ModelLost):
+        return "model-lost"
+    return "file-unusable" if isinstance(error, OSError) else "defect"
 
 
-def _explanation(error: Exception) -> dict[str, object]:
+def _explanation(error: BaseException) -> dict[str, object]:
     """What the log says of a failure. A task's traceback is for the silo's own log; it goes nowhere else."""
     code = _code(error)
     found: dict[str, object] = {"code": code, "reason": str(error)}

@@ -20,6 +20,7 @@ class RunProgress(BaseModel):
     state: RunState = Field(description="of the run, as last read from the ledger")
     round: int | None = Field(None, description="last round in which the silo was asked for an update")
     attempt: int | None = Field(None, description="attempt of that round")
+    loaded: bool = Field(False, description="whether the task is loaded, so that a training can begin at once")
     phase: Phase = Field("waiting", description="`waiting`: nothing is due")
     since: int = Field(description="when the phase began, milliseconds since the epoch")
     progress: float | None = Field(None, description="of the training, in [0, 1]")
@@ -70,6 +71,11 @@ class StatusBoard:
             found.phase, found.since = phase, now_ms()
             if phase == "training":
                 found.progress, found.metrics = 0.0, {}
+
+    def loaded(self, run: str, loaded: bool) -> None:
+        """The task was loaded, or is not any more."""
+        if run in self._runs:
+            self._runs[run].loaded = loaded
 
     def progress(self, run: str, fraction: float, metrics: Mapping[str, float]) -> None:
         """The training has come so far."""

@@ -73,6 +73,7 @@ class Steps:
         self._trainer = Trainer(task, specification, silo.data, silo.settings.worker, silo.party.member)
         self._sound: Path | None = None  # a global whose content was seen to be right
         self._prepared = False
+        self._asked = False  # whether an evaluation was on the ledger before this process made one
 
     async def update(self, current: Callable[[], Turn]) -> None:
         """Train and publish an update.
@@ -101,8 +102,11 @@ class Steps:
             WorkerError: the task failed.
             ApiError, TransferError, OSError: see `Party`.
         """
-        if await self._is_reported(model):
-            return
+        # Only what was there when this process started may have been reported by an earlier one.
+        if not self._asked:
+            if await self._is_reported(model):
+                return
+            self._asked = True
         await self._prepare()
         file = await self._global(model)
         await self._load()
@@ -124,13 +128,23 @@ class Steps:
         """Whether the global model lies in the work directory."""
         return await asyncio.to_thread(self._files.global_file(model.round, model.artifact.sha256).exists)
 
-    def warm_up(self) -> None:
-        """Start to load the task, for the run is going to need it. Failures are told when it does."""
-        self._trainer.start_loading()
+    @property
+    def is_loading(self) -> bool:
+        """Whether the task is being loaded."""
+        return self._trainer.is_loading
+
+    def warm_up(self, told: Callable[[BaseException | None], None]) -> None:
+        """Start to load the task, unless that was begun, for the run is going to need it.
+
+        Args:
+            told: is called when it is loaded, with None, or has failed. Who needs the task is told once more.
+        """
+        self._trainer.warm_up(told)
 
     async def rest(self) -> None:
         """Let go of the worker and of all files: the run asks for nothing more."""
         await self._trainer.close()
+        self._silo.board.loaded(self._run, False)
         self._sound = None
         self._prepared = False
         await asyncio.to_thread(self._files.remove)
@@ -148,6 +162,7 @@ class Steps:
         if not self._trainer.is_loaded:
             self._silo.board.phase(self._run, "loading")
             await self._trainer.load()
+            self._silo.board.loaded(self._run, True)
 
     async def _global(self, model: GlobalModel) -> Path:
         digest = model.artifact.sha256

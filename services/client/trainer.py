@@ -42,6 +42,11 @@ class Trainer:
         self._loading: asyncio.Task[LoadReply] | None = None
 
     @property
+    def is_loading(self) -> bool:
+        """Whether the task is being loaded."""
+        return self._loading is not None and not self._loading.done()
+
+    @property
     def is_loaded(self) -> bool:
         """Whether the task has been loaded."""
         return self._loading is not None and self._loading.done() and self._loading.exception() is None
@@ -53,14 +58,24 @@ class Trainer:
             WorkerError: it cannot be loaded.
         """
         try:
-            await asyncio.shield(self.start_loading())
+            await asyncio.shield(self._start_loading())
         except WorkerError:
             self._loading = None
             await self._worker.close()  # the next one sees what was installed or mended meanwhile
             raise
 
-    def start_loading(self) -> asyncio.Task[LoadReply]:
-        """Have the task loaded, without waiting for it."""
+    def warm_up(self, told: Callable[[BaseException | None], None]) -> None:
+        """Have the task loaded without waiting for it, unless that was begun; `told` hears how it ended."""
+        if self._loading is not None:
+            return
+
+        def end(loading: asyncio.Task[LoadReply]) -> None:
+            if not loading.cancelled():
+                told(loading.exception())
+
+        self._start_loading().add_done_callback(end)
+
+    def _start_loading(self) -> asyncio.Task[LoadReply]:
         if self._loading is None:
             self._loading = asyncio.create_task(
                 self._worker.load(

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from consilo.api.errors import LedgerRolledBack
-from consilo.api.follow import Look, Overtaken, Step, follow_runs
+from consilo.api.follow import COUNTED, Look, Overtaken, Step, follow_runs, moves_round
 from consilo.api.heads import HeadMemory
 from consilo.api.models import Head
 from consilo.api.party import Party
-from consilo.protocol.bodies import PublishGlobal
+from consilo.protocol.apply import Event
+from consilo.protocol.bodies import CloseRound, PublishGlobal, StopRun
 from consilo.protocol.views import RunStatus
 from tests.integration.consortium import DEADLINE_SECONDS, Consortium
 from tests.integration.trial import Trial, started
@@ -36,6 +37,17 @@ async def following(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def close(trial: Trial) -> None:
+    """Close the current attempt."""
+    attempt = (await trial.status()).attempt
+    assert attempt is not None
+    party = await trial.party("HospitalA/aggregator")
+    opening = attempt.opening
+    await party.metadata_publish(
+        CloseRound(run=trial.run, round=opening.round, attempt=opening.attempt, updates=attempt.updates_digest)
+    )
 
 
 async def publish_initial(trial: Trial) -> None:
@@ -103,6 +115,41 @@ async def test_a_step_that_fails_is_tried_again_and_disturbs_no_other_run(
             await done["other"].wait()
             await done["failing"].wait()
     assert calls == {failing.run: 4, other.run: 1}
+
+
+async def test_a_round_that_is_closed_is_looked_at_by_those_at_work_only(
+    consortium: Consortium, tmp_path: Path
+) -> None:
+    seen: asyncio.Queue[RunStatus] = asyncio.Queue()
+
+    async def step(look: Look) -> None:
+        await seen.put(look.status)
+
+    async with started(consortium, tmp_path, rounds=2) as trial, following(trial, step):
+        assert (await seen.get()).latest is None
+        await publish_initial(trial)
+        assert (await seen.get()).attempt is not None
+        await trial.train_all()
+        await close(trial)
+        operator = await trial.party("HospitalA/operator")
+        await operator.metadata_publish(StopRun(run=trial.run, reason="enough"))
+        status = await seen.get()
+        assert status.state == "stopped"
+        assert status.attempt is not None
+        assert status.attempt.selection is not None  # it was closed, and nobody looked
+
+
+def event(kind: str, *effects: str) -> Event:
+    return Event(transaction="0" * 64, type=kind, member="HospitalA/silo", run="a", round=1, attempt=1, effects=effects)
+
+
+def test_what_a_run_has_many_of_moves_it_by_its_effects_only() -> None:
+    for kind in sorted(COUNTED):
+        assert not moves_round(event(kind), at_work=True)
+        assert moves_round(event(kind, "round-opened"), at_work=False)
+    assert moves_round(event("approve_run"), at_work=False)
+    assert moves_round(event("close_round", "round-closed"), at_work=True)
+    assert not moves_round(event("close_round", "round-closed"), at_work=False)
 
 
 async def test_a_run_that_is_none_of_its_business_is_asked_about_once(consortium: Consortium, tmp_path: Path) -> None:

@@ -74,6 +74,19 @@ async def test_a_stream_of_one_run_has_no_other(consortium: Consortium, tmp_path
             assert told["effects"] == ["run-stopped"]
 
 
+async def test_a_stream_leaves_out_types_of_transactions_unless_they_have_effects(
+    consortium: Consortium, tmp_path: Path
+) -> None:
+    async with started(consortium, tmp_path) as trial:
+        with events(consortium, "?without=revoke_member&without=stop_run") as stream:
+            stream.event()
+            await publish(consortium)
+            operator = await trial.party("HospitalA/operator")
+            stopped = await operator.metadata_publish(StopRun(run=trial.run, reason="enough"))
+            told = stream.transaction()
+            assert (told["transaction"], told["effects"]) == (stopped.transaction, ["run-stopped"])
+
+
 def cursor_of(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 

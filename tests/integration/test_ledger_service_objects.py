@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from consilo.api.transfers import download_file, upload_file
 from consilo.protocol.access import reference_of
 from consilo.protocol.bodies import PublishGlobal
 from tests.integration.consortium import Consortium
-from tests.integration.rest import OBJECT_BYTES, call
+from tests.integration.rest import OBJECT_BYTES, call, signed
 from tests.integration.trial import Trial, started
 
 SILO = "HospitalB/silo"
@@ -117,6 +118,69 @@ async def test_an_artifact_that_the_ledger_does_not_have_is_not_served(consortiu
             body = {"run": trial.run, "artifact": reference}
             answer = call(consortium, "POST", "/v1/downloads", body)
             assert answer.refusal == (404, "artifact-unknown", True)
+
+
+def access_to(consortium: Consortium, trial: Trial, artifact: dict[str, Any], member: str, **changes: Any) -> Any:
+    """A member's record of its access, as it comes with the request for the artifact."""
+    body = {"run": trial.run, "artifacts": [artifact]}
+    return json.loads(signed(consortium, member, changes.pop("kind", "record_access"), changes.pop("body", body)))
+
+
+async def test_the_record_may_come_with_the_request_and_is_on_the_ledger_then(
+    consortium: Consortium, tmp_path: Path
+) -> None:
+    async with started(consortium, tmp_path) as trial:
+        await with_round(trial)
+        model = reference_of(await trial.until_global(0)).model_dump(mode="json")
+        access = access_to(consortium, trial, model, "HospitalC/viewer")
+        body = {"run": trial.run, "artifact": model, "access": access}
+        first = DownloadGrant.decode(call(consortium, "POST", "/v1/downloads", body, member="HospitalC/viewer").body)
+        assert first.committed is not None
+        assert not first.committed.repeated
+        records = call(consortium, "GET", f"/v1/records?prefix=run/{trial.run}/access/").json["records"]
+        assert [json.loads(found["record"])["reader"] for found in records] == ["HospitalC/viewer"]
+        # Who needs no record, or has one, hands in none.
+        again = DownloadGrant.decode(call(consortium, "POST", "/v1/downloads", body, member="HospitalC/viewer").body)
+        assert again.committed is None
+        body = {"run": trial.run, "artifact": model, "access": access_to(consortium, trial, model, "HospitalA/auditor")}
+        owner = DownloadGrant.decode(call(consortium, "POST", "/v1/downloads", body, member="HospitalA/auditor").body)
+        assert owner.committed is None
+
+
+async def test_only_the_senders_own_record_of_this_artifact_is_handed_in(
+    consortium: Consortium, tmp_path: Path
+) -> None:
+    async with started(consortium, tmp_path) as trial:
+        await with_round(trial)
+        model = reference_of(await trial.until_global(0)).model_dump(mode="json")
+        reader = "HospitalC/viewer"
+        others = access_to(consortium, trial, model, "HospitalB/viewer")
+        another_artifact = access_to(consortium, trial, {**model, "sha256": "0" * 64}, reader)
+        another_run = access_to(consortium, trial, model, reader, body={"run": "never", "artifacts": [model]})
+        another_kind = access_to(
+            consortium, trial, model, reader, kind="stop_run", body={"run": trial.run, "reason": "enough"}
+        )
+        no_record = access_to(consortium, trial, model, reader, body={"run": trial.run})
+        for access in (others, another_artifact, another_run, another_kind, no_record):
+            body = {"run": trial.run, "artifact": model, "access": access}
+            answer = call(consortium, "POST", "/v1/downloads", body, member=reader)
+            assert answer.refusal == (400, "malformed", False)
+        forged = {**access_to(consortium, trial, model, reader), "signature": others["signature"]}
+        body = {"run": trial.run, "artifact": model, "access": forged}
+        answer = call(consortium, "POST", "/v1/downloads", body, member=reader)
+        assert answer.problem.code == "signature-invalid"
+        assert (await trial.status()).state == "active"
+        assert call(consortium, "GET", f"/v1/records?prefix=run/{trial.run}/access/").json["records"] == []
+
+
+async def test_a_record_that_the_policy_does_not_admit_opens_nothing(consortium: Consortium, tmp_path: Path) -> None:
+    async with started(consortium, tmp_path) as trial:
+        await with_round(trial)
+        update = reference_of(await trial.train(SILO)).model_dump(mode="json")
+        access = access_to(consortium, trial, update, "HospitalC/silo")
+        body = {"run": trial.run, "artifact": update, "access": access}
+        answer = call(consortium, "POST", "/v1/downloads", body, member="HospitalC/silo")
+        assert answer.problem.code == "access-not-allowed"
 
 
 def test_a_run_that_is_not_there_has_no_artifacts(consortium: Consortium) -> None:

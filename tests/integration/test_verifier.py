@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 import pytest
 
+from consilo.api.watch import watch
 from consilo.protocol.bodies import AttestGlobal, CloseRound, PublishGlobal
 from consilo.protocol.records import Attestation, GlobalModel
 from consilo.protocol.specification import Artifact
@@ -123,6 +125,26 @@ async def test_every_global_is_recomputed_and_attested_before_the_next_round_ope
             assert last.verdict == "ok"
             assert last.sha256 in last.detail
             assert (await trial.until(lambda status: status.state == "finished")).latest is not None
+
+
+async def test_the_accesses_to_all_inputs_of_a_global_are_recorded_by_one_transaction(
+    consortium: Consortium, verifier: Service, tmp_path: Path
+) -> None:
+    async with started(consortium, tmp_path, rounds=1, verifiers=[VERIFIER]) as trial:
+        with consortium.service("aggregator", HONEST):
+            auditor = await trial.party("HospitalA/operator")
+            recorded: list[str] = []
+            async with aclosing(watch(auditor, trial.run)) as events:
+                async for event in events:
+                    if event is None:
+                        await trial.until_open(0)
+                        await trial.train_all()
+                        continue
+                    if event.event.member == VERIFIER:
+                        recorded.append(event.event.type)
+                    if event.event.type == "attest_global":
+                        break
+        assert recorded == ["record_access", "attest_global"]
 
 
 async def test_a_lie_is_annulled_and_an_honest_aggregator_goes_on(
