@@ -97,7 +97,7 @@ DEMO_FLAGS = $(call flag,SILOS,--silos) $(call flag,ROUNDS,--rounds) $(call flag
 help: ## List these targets
 	@echo "Consilo: federated learning between organisations that do not trust each other"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: setup-$(DEMO_LEVEL) ## Train across silos on this machine; options: TASK SILOS ROUNDS ALPHA SEED LEDGER=fabric STORE=s3 KEEP=1 REPORT=file.json
@@ -150,14 +150,27 @@ format: setup-dev ## Put the code into the common format
 	$(VENV)/bin/ruff format
 
 .PHONY: bench
-bench: setup-dev ## Measure seconds per round and memory; options: ARGS='...'
-	@exec $(PY) -m benchmarks.rounds $(ARGS)
+bench: setup-dev ## Measure seconds per round and memory; options: LEDGER=fabric ARGS='...'
+	@exec $(PY) -m benchmarks.rounds $(call flag,LEDGER,--ledger) $(ARGS)
 
 BENCH_CASES := 1x2 100x2 1000x2 2200x2 100x16 1x64
+BENCH_ROUNDS ?= 300
+BENCH_RECORDS ?= 100000
+BENCH_REPORTS := build/benchmarks
+
+.PHONY: bench-more
+bench-more: setup-dev ## Measure training against one process, a long run, a large ledger; options: BENCH_ROUNDS BENCH_RECORDS
+	@$(PY) -m benchmarks.digits --report $(BENCH_REPORTS)
+	@$(PY) -m benchmarks.long_run --rounds $(BENCH_ROUNDS) --report $(BENCH_REPORTS)
+	@$(PY) -m benchmarks.large_ledger --records $(BENCH_RECORDS) --report $(BENCH_REPORTS)
+	@$(PY) -m benchmarks.submits --report $(BENCH_REPORTS)
 
 .PHONY: bench-docs
-bench-docs: setup-dev ## Measure all cases and write docs/benchmarks.md (10 min, 40 GB of temporary files)
-	@exec $(PY) -m benchmarks.rounds $(addprefix --case ,$(BENCH_CASES)) --rounds 4 --markdown docs/benchmarks.md
+bench-docs: setup-dev ## Measure all cases and write docs/benchmarks.md (20 min, 40 GB of temporary files); option: LEDGER=fabric, for its tables too
+	@$(PY) -m benchmarks.rounds $(addprefix --case ,$(BENCH_CASES)) --rounds 4 --report $(BENCH_REPORTS)
+	@$(MAKE) bench-more
+	@if [ '$(LEDGER)' = fabric ]; then $(PY) -m benchmarks.rounds --case 1x2 --ledger fabric --report $(BENCH_REPORTS); fi
+	@$(PY) -m benchmarks.page $(BENCH_REPORTS) docs/benchmarks.md
 
 .PHONY: docs
 docs: setup-dev ## Generate docs/reference from the code
@@ -170,7 +183,7 @@ docs-check: setup-dev ## Check that docs/reference is what the code says
 # Everything first; the smaller locks take its versions, so that each level can be installed over the one below.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --no-annotate --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) \
-    pyproject.toml --group build --extra service --extra fabric --extra tasks
+    pyproject.toml --group build --extra service --extra fabric --extra k8s --extra tasks
 
 .PHONY: lock
 lock: ## Write the lock files anew with uv; option: UPGRADE=1

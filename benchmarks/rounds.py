@@ -8,36 +8,26 @@ Each figure stands beside the floor: the same bytes moved by plain sockets and f
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import platform
-import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.fabric import fabric_section
 from benchmarks.floor import floor_seconds
-from consilo.api.party import Party
-from consilo.api.watch import watch
+from benchmarks.memory import memory_of
+from benchmarks.running import TaskToRun, running
+from benchmarks.tables import Section, show
 from consilo.hosting.logs import configure_logs
-from consilo.protocol.specification import TaskReference
-from consilo.training.worker_handle import TrainingWorker
-from services.local.processes import Services
+from services.local.foundations import LedgerKind
 from services.local.stores import StoreKind
-from services.local.system import propose, specification, start_ledger, start_members
 
-RUN = "bench"
-TASK = "benchmarks.noop:Noop"
-WARM_UP_ROUNDS = 2
-FLOOR_TRIES = 3
+WARM_UP_ROUNDS: Final = 2
+FLOOR_TRIES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -59,79 +49,35 @@ class Figures:
     peak_megabytes: dict[str, float]
 
 
-def peak_megabytes(pid: int) -> float:
-    """Peak resident memory of a process, in megabytes (10**6 bytes)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return 0.0
+def noop(megabytes: int) -> TaskToRun:
+    """A training that costs nothing, with a model of this size."""
+    return TaskToRun(
+        "noop",
+        "benchmarks.noop:Noop",
+        {"megabytes": megabytes},
+        data_of=lambda index: {"silo": index},
+        evaluate=False,
+    )
 
 
-def children(pid: int) -> list[int]:
-    """Ids of a process's children."""
-    result: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):  # of a thread that has ended meanwhile
-            result += map(int, path.read_text().split())
-    return result
-
-
-def note_peaks(services: Services, used: dict[str, float]) -> None:
-    """Add the peak memory of every service, and of the workers under them, to what was seen before."""
-    for name, service in services.running.items():
-        if service.pid is None:
-            continue
-        used[name] = peak_megabytes(service.pid)
-        for child in children(service.pid):
-            used[f"{name} worker"] = peak_megabytes(child)
-
-
-async def measure(megabytes: int, silos: int, rounds: int, directory: Path, store: StoreKind) -> Figures:
+async def measure(
+    megabytes: int, silos: int, rounds: int, directory: Path, store: StoreKind, ledger: LedgerKind
+) -> Figures:
     """Run rounds with real services, and measure."""
-    (directory / "logs").mkdir(parents=True)
-    services = Services(directory / "logs", 60.0 + 5 * silos)
     used: dict[str, float] = {}
-    try:
-        system = await start_ledger(silos, directory, services, store=store)
-        initial = directory / "initial.safetensors"
-        async with TrainingWorker(name="initial") as worker:
-            loaded = await worker.load(TASK, parameters={"megabytes": megabytes}, data=None)
-            made = await worker.initial_state(0, initial)
-        await start_members(
-            system,
-            directory,
-            tasks={f"noop@{loaded.version}": TASK},
-            data_of=lambda index: {"silo": index},
-            evaluate=False,
-        )
-        auditor = system.first.member("viewer", "auditor")
-        async with Party(system.first.operator, system.gateway) as party:
-            artifact = await party.data_put(RUN, initial)
-        task = TaskReference(name="noop", version=loaded.version, parameters={"megabytes": megabytes})
-        total = rounds + WARM_UP_ROUNDS
-        agreed = specification(system, task=task, tensors=made.tensors, initial=artifact, rounds=total)
-        async with Party(auditor, system.gateway) as party:
-            async with asyncio.timeout(120 + 10 * silos + total * (5 + megabytes * silos / 20)):
-                async for event in watch(party, RUN):
-                    if event is None:  # from here on nothing is missed
-                        await propose(system, RUN, agreed)
-                        continue
-                    if event.event.effects:
-                        note_peaks(services, used)
-                    if "run-finished" in event.event.effects:
-                        break
-            seconds = []
-            for number in range(WARM_UP_ROUNDS, total):
-                summary = await party.gateway.round(RUN, number)
-                assert summary.model is not None
-                seconds.append((summary.model.published_at - summary.opening.opened_at) / 1000)
-    finally:
-        await services.stop()
-    floor = min(floor_seconds(made.tensors.artifact_bytes, silos, verifier=True) for _ in range(FLOOR_TRIES))
-    return Figures(megabytes, silos, rounds, median(seconds), max(seconds), floor, used)
+    total = rounds + WARM_UP_ROUNDS
+    async with running(
+        noop(megabytes), silos=silos, rounds=total, directory=directory, ledger=ledger, store=store
+    ) as consortium:
+        async with asyncio.timeout(120 + 10 * silos + total * (5 + megabytes * silos / 20)):
+            seconds = await consortium.run(lambda _: used.update(memory_of(consortium.services)))
+        artifact_bytes = consortium.tensors.artifact_bytes
+    floor = min(floor_seconds(artifact_bytes, silos, verifier=True) for _ in range(FLOOR_TRIES))
+    counted = seconds[WARM_UP_ROUNDS:]
+    return Figures(megabytes, silos, rounds, median(counted), max(counted), floor, used)
 
 
-COLUMNS = (
+COLUMNS: Final = (
     "model",
     "silos",
     "s/round",
@@ -145,7 +91,7 @@ COLUMNS = (
     "silo",
     "worker",
 )
-"""Of the table: seconds, then the peak resident memory of each process in MB (of the largest silo and worker)."""
+"""Seconds, then the peak resident memory in MB: of each process, of the largest where there are several."""
 
 
 def cells(row: Figures) -> tuple[str, ...]:
@@ -154,6 +100,9 @@ def cells(row: Figures) -> tuple[str, ...]:
     def largest(chosen: Callable[[str], bool]) -> str:
         return f"{max((peak for name, peak in row.peak_megabytes.items() if chosen(name)), default=0):.0f}"
 
+    def services(kind: str) -> str:
+        return largest(lambda name: name.split("-")[0] == kind and not name.endswith(" worker"))
+
     return (
         f"{row.megabytes} MB",
         str(row.silos),
@@ -161,38 +110,25 @@ def cells(row: Figures) -> tuple[str, ...]:
         f"{row.slowest:.3f}",
         f"{row.floor:.3f}",
         f"{row.seconds / row.floor:.1f}",
-        *(largest(name.__eq__) for name in ("aggregator", "verifier", "ledger", "store")),
-        largest(lambda name: name.startswith("silo-") and not name.endswith(" worker")),
+        *map(services, ("aggregator", "verifier", "ledger", "store", "silo")),
         largest(lambda name: name.endswith(" worker")),
     )
 
 
-def table(rows: list[Figures]) -> Table:
-    """The figures for people."""
-    result = Table(title="A round without training", caption="seconds: median; memory: peak resident, in MB")
-    for column in COLUMNS:
-        result.add_column(column, justify="right")
-    for row in rows:
-        result.add_row(*cells(row))
-    return result
-
-
-PAGE = """# What a round costs
-
-Made by `make bench-docs`: real services as processes on one machine, and training that costs nothing (each silo returns
-weights of its own, made once). A round goes from its opening to its global model; a verifier recomputes every global
-meanwhile. Seconds are medians; the floor is the same bytes moved by plain sockets and files, without digests, ledger or
-processes. Memory is the peak resident memory of each process in MB (of the largest silo, and of the largest training
-worker beside it).
-
-"""
-
-
-def markdown(rows: list[Figures]) -> str:
-    """The figures as a page of Markdown."""
-    lines = [COLUMNS, ("---:",) * len(COLUMNS), *(cells(row) for row in rows)]
-    table_text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"{PAGE}{os.cpu_count()} processors, Python {platform.python_version()}.\n\n{table_text}"
+def section(rows: list[Figures], ledger: LedgerKind) -> Section:
+    """The table."""
+    place = "" if ledger == "embedded" else ", on Fabric"
+    return Section(
+        title=f"A round without training{place}",
+        text="Real services as processes on one machine, and training that costs nothing (each silo returns weights of "
+        "its own, made once). A round goes from its opening to its global model; a verifier recomputes every global "
+        "meanwhile. Seconds are medians; the floor is the same bytes moved by plain sockets and files, without "
+        "digests, ledger or processes. Memory is the peak resident memory of each process in MB: of the largest where "
+        "there are several of a kind, and of the largest training worker beside a silo.",
+        columns=COLUMNS,
+        rows=[cells(row) for row in rows],
+        figures=[asdict(row) for row in rows],
+    )
 
 
 def parse_case(text: str) -> tuple[int, int]:
@@ -205,25 +141,31 @@ def parse_case(text: str) -> tuple[int, int]:
 
 def main(
     case: Annotated[list[str], typer.Option(help="MEGABYTESxSILOS; may be given several times.")] = ["1x2", "100x2"],  # noqa: B006 - typer's way
-    rounds: Annotated[int, typer.Option(help="Rounds that are counted.")] = 8,
+    rounds: Annotated[int, typer.Option(help="Rounds that are counted.", min=1)] = 8,
+    ledger: Annotated[
+        LedgerKind, typer.Option(help="Kind of the ledger; fabric needs Fabric's binaries.")
+    ] = "embedded",
     store: Annotated[StoreKind, typer.Option(help="Object store: local, or s3 (versitygw on PATH).")] = "local",
-    report: Annotated[Path | None, typer.Option(help="File for the figures, as JSON.")] = None,
-    markdown_file: Annotated[Path | None, typer.Option("--markdown", help="File for the table, as Markdown.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Directory for the figures, as JSON.")] = None,
 ) -> None:
     """Measure seconds per round and memory with real services and training that costs nothing.
 
-    A case keeps every model of all its rounds on disk until it ends: (rounds + 2) x (silos + 1) x megabytes.
+    A case keeps every model of all its rounds on disk until it ends: (rounds + 2) x (silos + 1) x megabytes. On Fabric
+    there is a second table, of what the ledger adds and of what its own processes use.
     """
     configure_logs(level="ERROR")
-    rows = []
-    for megabytes, silos in map(parse_case, case):
+
+    def one(megabytes: int, silos: int, kind: LedgerKind) -> Figures:
         with tempfile.TemporaryDirectory(prefix="consilo-bench-") as name:
-            rows.append(asyncio.run(measure(megabytes, silos, rounds, Path(name), store)))
-    Console(width=120 if not sys.stdout.isatty() else None).print(table(rows))
-    if report is not None:
-        report.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    if markdown_file is not None:
-        markdown_file.write_text(markdown(rows))
+            return asyncio.run(measure(megabytes, silos, rounds, Path(name), store, kind))
+
+    rows = [one(*parse_case(text), ledger) for text in case]
+    sections = {f"rounds-{ledger}": section(rows, ledger)}
+    if ledger == "fabric":
+        embedded = one(1, 2, "embedded")
+        fabric = next((row for row in rows if (row.megabytes, row.silos) == (1, 2)), None) or one(1, 2, "fabric")
+        sections["fabric"] = asyncio.run(fabric_section(fabric.seconds, embedded.seconds))
+    show(sections, report)
 
 
 if __name__ == "__main__":
