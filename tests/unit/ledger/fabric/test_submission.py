@@ -12,6 +12,7 @@ from consilo.protocol.queries import OfOrganisation
 from consilo.protocol.records import Organisation
 from consilo.protocol.refusals import Refusal
 from consilo.protocol.transaction import Transaction
+from services.ledger.fabric.adapter import FabricAdapter
 from services.ledger.port import LedgerUnavailable
 from tests.simulated_members import START_MS
 from tests.unit.ledger.fabric.channels import add, registration, requests_on, revocation
@@ -140,7 +141,7 @@ async def test_a_refusal_that_the_replica_confirms_is_given_at_once_in_the_same_
 
 async def test_a_refusal_by_endorsers_that_lag_is_waited_out(network: Network) -> None:
     adapter = await ready(network.adapter(lag_seconds=600, transaction_timeout_seconds=600))
-    transaction = after_a_registration_that_only_the_own_peer_has(network)
+    transaction = await after_a_registration_that_only_the_own_peer_has(network, adapter)
     waiting = asyncio.create_task(adapter.submit(transaction))
     await until(lambda: network.peers["HospitalA"].endorsements >= 3)
     network.peers["HospitalC"].catch_up()
@@ -150,7 +151,7 @@ async def test_a_refusal_by_endorsers_that_lag_is_waited_out(network: Network) -
 
 async def test_endorsers_that_go_on_lagging_are_named_after_a_while(network: Network) -> None:
     adapter = await ready(network.adapter(lag_seconds=0.2))
-    transaction = after_a_registration_that_only_the_own_peer_has(network)
+    transaction = await after_a_registration_that_only_the_own_peer_has(network, adapter)
     with pytest.raises(LedgerUnavailable) as error:
         await adapter.submit(transaction)
     assert error.value.code == "endorsers-differ"
@@ -294,9 +295,11 @@ async def test_what_an_operator_must_mend_is_told_at_once(network: Network) -> N
     assert error.value.code == "ledger-misconfigured"
 
 
-def after_a_registration_that_only_the_own_peer_has(network: Network) -> Transaction:
-    """A transaction that the peers of HospitalB and HospitalC do not admit yet."""
+async def after_a_registration_that_only_the_own_peer_has(network: Network, adapter: FabricAdapter) -> Transaction:
+    """A transaction that the peers of HospitalB and HospitalC do not admit yet; the replica has what it needs."""
+    height = (await adapter.head()).height
     network.peers["HospitalB"].has_caught_up = network.peers["HospitalC"].has_caught_up = False
     network.channel.add(network.channel.endorsed(registration(network.channel, "HospitalB"), time=START_MS))
     network.spread()
+    await adapter.wait_after(height)
     return requests_on(network.channel).revoke_member("HospitalB/silo")
