@@ -176,14 +176,20 @@ async def test_the_only_orderer_can_be_killed_and_started_again(network: Network
 
 
 async def test_a_frozen_process_is_seen_and_thawed(network: Network) -> None:
+    async def states() -> dict[str, tuple[str, int | None]]:
+        return {part.name: (part.state, part.height) for part in (await network.status()).parts}
+
     network.freeze("peer-HospitalB")
     try:
-        states = {part.name: (part.state, part.height) for part in (await network.status()).parts}
-        assert states["peer-HospitalB"] == ("frozen", None)
-        assert states["peer-HospitalA"][0] == "running"
+        async with asyncio.timeout(HEIGHT_SECONDS):  # a signal takes its time
+            while (seen := await states())["peer-HospitalB"] != ("frozen", None):
+                pass
+        assert seen["peer-HospitalA"][0] == "running"
     finally:
         network.thaw("peer-HospitalB")
-    assert (await network.status()).running
+    async with asyncio.timeout(HEIGHT_SECONDS):
+        while not (await network.status()).running:
+            pass
 
 
 def test_single_processes_are_killed_and_started_by_name(network: Network) -> None:
