@@ -61,6 +61,9 @@ class Gateway:
         identity: who asks.
         http: client to share; closed by whoever made it.
         settings: limits.
+
+    Raises:
+        AnswerInvalid: the URL is none.
     """
 
     def __init__(
@@ -68,7 +71,11 @@ class Gateway:
     ) -> None:
         self.url = url.rstrip("/")
         self.audience = audience
-        self._path = urlsplit(self.url).path
+        try:  # the ledger's form of URLs admits ports that there are not
+            parts = urlsplit(self.url)
+            self._path, _ = parts.path, parts.port
+        except ValueError:
+            raise AnswerInvalid(f"{url[:200]!r} is no URL of a gateway") from None
         self._identity = identity
         self._http = http
         self._settings = settings

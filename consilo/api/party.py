@@ -135,11 +135,11 @@ class Party:
         seen = self._memory.seen
         try:
             signed = await gateway.head()
+            organisation = await gateway.organisation(organisation_of(signed.signed_by))
         except GatewayRefused as error:
             if error.code == "organisation-unknown":  # its registration may be on its way
                 raise GatewayUnavailable(error.message, error.code) from None
             raise
-        organisation = await gateway.organisation(organisation_of(signed.signed_by))
         verify_head(signed, tuple(certificate_der(root) for root in organisation.roots))
         self._memory.require(signed.head, seen, None if seen is None else await gateway.hash_at(seen.height))
 

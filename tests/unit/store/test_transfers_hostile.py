@@ -1,6 +1,4 @@
-import datetime
 import hashlib
-import ipaddress
 import os
 import socket
 import ssl
@@ -8,9 +6,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from consilo.api.transfer_errors import (
     DigestMismatch,
@@ -26,7 +21,7 @@ from consilo.api.transfer_errors import (
 from consilo.api.transfers import open_download, upload_file
 from consilo.store.local import wall_clock
 from consilo.store.port import SignedRequest
-from tests.unit.store.hostile import read_head, saying, serving
+from tests.unit.store.hostile import read_head, saying, self_signed, serving
 
 WORD = "signature=very-secret-word"
 FAR = 2**50
@@ -171,23 +166,7 @@ def test_a_store_that_drips_bytes_is_given_up_after_the_total_time() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a store")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(
-            name, name, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(1)
-        )
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return file
+    return self_signed(tmp_path_factory.mktemp("tls") / "certificate.pem")
 
 
 def test_https_is_spoken_to_a_server_whose_roots_are_given(certificate: Path, tmp_path: Path) -> None:
