@@ -114,6 +114,41 @@ fabric-down: setup-base ## End the Fabric network; option: REMOVE=1 removes its 
 fabric-status: setup-base ## Show the Fabric network's processes, blocks and addresses
 	@exec $(PY) -m fabric status
 
+# -- Images ------------------------------------------------------------------------------------------------------------
+
+IMAGE_PREFIX ?= localhost/
+TAG ?= dev
+ENGINE ?= $(if $(shell command -v buildah),buildah,docker)
+IMAGES ?= consilo consilo-trainer
+comma := ,
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION = $(shell git rev-parse HEAD 2> /dev/null || echo unknown)
+BUILD = $(ENGINE) $(if $(filter buildah,$(notdir $(ENGINE))),build --layers,build)
+
+.PHONY: images
+images: ## Build the images; options: IMAGES=consilo IMAGE_PREFIX=localhost/ TAG=dev ENGINE=buildah|docker TORCH_INDEX=url PIP_CONFIG=file
+	@command -v $(ENGINE) > /dev/null || { echo "Images are built by buildah or docker, and '$(ENGINE)' is not there: make images ENGINE=/path/to/one" >&2; exit 1; }
+	@for image in $(IMAGES); do \
+	    echo "Building $(IMAGE_PREFIX)$$image:$(TAG)"; \
+	    $(BUILD) --target $$image --tag "$(IMAGE_PREFIX)$$image:$(TAG)" \
+	        --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+	        $(if $(PIP_CONFIG),--secret id=pip$(comma)src='$(PIP_CONFIG)') \
+	        $(if $(TORCH_INDEX),--build-arg TORCH_INDEX='$(TORCH_INDEX)') .; \
+	done
+
+# -- Kubernetes --------------------------------------------------------------------------------------------------------
+
+# The tag that was asked for; without, the charts name their own version.
+GIVEN_TAG = $(if $(filter command environment override,$(firstword $(origin TAG))),$(TAG))
+K8S_FLAGS = $(call flag,IMAGE,--image) $(call flag,GIVEN_TAG,--tag) $(call flag,PULL,--pull-policy) \
+    $(call flag,ROUNDS,--rounds) $(call flag,RUN,--run) $(call flag,ORDERERS,--orderers)
+
+.PHONY: k8s-demo k8s-down
+k8s-demo: setup-base ## Install Fabric and three organisations on the cluster that KUBECONFIG names, train, verify; options: IMAGE=registry/consilo TAG=dev PULL=Always ROUNDS RUN ORDERERS
+	@exec $(PY) -m k8s up $(K8S_FLAGS)
+k8s-down: setup-base ## Remove all that k8s-demo has installed
+	@exec $(PY) -m k8s down
+
 # -- Development -------------------------------------------------------------------------------------------------------
 
 JOBS ?= 2
@@ -121,7 +156,7 @@ PYTEST = $(PY) -m pytest -q -n $(JOBS) --dist worksteal
 
 .PHONY: test
 test: setup-dev ## Run the tests, without faults and slow ones; options: JOBS=2 ARGS='-k name'
-	@$(PYTEST) tests --ignore tests/faults -m "not slow and not fabric" $(ARGS)
+	@$(PYTEST) tests --ignore tests/faults --ignore tests/chart -m "not slow and not fabric and not e2e" $(ARGS)
 
 .PHONY: test-faults
 test-faults: setup-dev ## Kill, freeze and starve real processes during runs, without the long loops
@@ -130,11 +165,22 @@ test-faults: setup-dev ## Kill, freeze and starve real processes during runs, wi
 # One after the other: they share one network, and what is measured against deadlines is a whole consortium.
 .PHONY: test-fabric
 test-fabric: setup-dev ## Run the tests on a real Fabric network (its binaries on PATH or in FABRIC_BIN)
-	@$(PY) -m pytest -q tests -m "fabric and not slow" $(ARGS)
+	@$(PY) -m pytest -q tests -m "fabric and not slow and not e2e" $(ARGS)
+
+.PHONY: test-chart
+test-chart: setup-dev ## Check the charts: linter, schema, templates, and an API server's dry run where KUBECONFIG names one (needs helm)
+	@$(PYTEST) tests/chart $(ARGS)
+
+# One after the other: they share one cluster, and the kills of one would be the faults of another.
+E2E_SETTINGS = CONSILO_E2E_IMAGE='$(IMAGE)' CONSILO_E2E_TAG='$(GIVEN_TAG)' CONSILO_E2E_PULL_POLICY='$(PULL)' CONSILO_E2E_KEEP='$(KEEP)'
+
+.PHONY: e2e
+e2e: setup-dev ## Install, train, kill, upgrade, verify on the cluster that KUBECONFIG names; options: IMAGE=registry/consilo TAG=dev PULL=Always KEEP=1
+	@$(E2E_SETTINGS) $(PY) -m pytest -q -s tests/e2e -m e2e $(ARGS)
 
 .PHONY: test-all
-test-all: setup-dev ## Run all tests
-	@$(PYTEST) tests $(ARGS)
+test-all: setup-dev ## Run all tests but those that need a cluster
+	@$(PYTEST) tests -m "not e2e" $(ARGS)
 
 .PHONY: lint
 lint: setup-dev ## Check style, types, layers and the generated documentation
@@ -143,6 +189,7 @@ lint: setup-dev ## Check style, types, layers and the generated documentation
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 	$(PY) -m tools.docs --check
+	$(PY) -m tools.charts --check
 
 .PHONY: format
 format: setup-dev ## Put the code into the common format
@@ -173,12 +220,14 @@ bench-docs: setup-dev ## Measure all cases and write docs/benchmarks.md (20 min,
 	@$(PY) -m benchmarks.page $(BENCH_REPORTS) docs/benchmarks.md
 
 .PHONY: docs
-docs: setup-dev ## Generate docs/reference from the code
+docs: setup-dev ## Generate docs/reference from the code, and the tables of the charts' READMEs
 	$(PY) -m tools.docs
+	$(PY) -m tools.charts
 
 .PHONY: docs-check
-docs-check: setup-dev ## Check that docs/reference is what the code says
+docs-check: setup-dev ## Check that docs/reference and the charts' READMEs are what the code says
 	$(PY) -m tools.docs --check
+	$(PY) -m tools.charts --check
 
 # Everything first; the smaller locks take its versions, so that each level can be installed over the one below.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

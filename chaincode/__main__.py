@@ -43,7 +43,7 @@ async def _serve(settings: ChaincodeSettings) -> None:
         "listening",
         host=settings.host,
         port=server.port,
-        package_id=settings.package_id,
+        package_id=server.package_id,
         tls=settings.tls_certificate_file is not None,
         max_clock_difference_seconds=settings.max_clock_difference_seconds,
     )

@@ -19,6 +19,7 @@ import structlog
 
 from chaincode.errors import ProtocolViolation
 from chaincode.functions import Functions
+from chaincode.package_id import package_id_of
 from chaincode.settings import ChaincodeSettings
 from chaincode.stream import PeerStream
 from chaincode.transaction import run_transaction
@@ -63,14 +64,16 @@ class ChaincodeServer:
         service = grpc.method_handlers_generic_handler("protos.Chaincode", {"Connect": connect})
         self._server.add_generic_rpc_handlers((service,))
         self._ending = False
+        self.package_id = ""
         self.port = 0
 
     async def start(self) -> None:
-        """Listen; `port` is then the one taken.
+        """Listen; `port` is then the one taken, and `package_id` the one under which it registers.
 
         Raises:
-            CannotStart: the certificate cannot be used, or the address not be listened on.
+            CannotStart: a certificate cannot be used, or the address not be listened on.
         """
+        self.package_id = package_id_of(self._settings)
         host = self._settings.host
         address = f"[{host}]:{self._settings.port}" if ":" in host else f"{host}:{self._settings.port}"
         credentials = _credentials(self._settings.tls_certificate_file, self._settings.tls_key_file)
@@ -96,7 +99,7 @@ class ChaincodeServer:
         peer, start = context.peer(), monotonic()
         stream = PeerStream(
             _Wire(context),
-            package_id=self._settings.package_id,
+            package_id=self.package_id,
             run=functools.partial(run_transaction, functions=self._functions),
             executor=self._executor,
             answer_timeout_seconds=self._settings.answer_timeout_seconds,

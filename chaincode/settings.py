@@ -29,8 +29,18 @@ class ChaincodeSettings(ServiceSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on; only peers should reach it")
     port: int = Field(9999, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    package_id: str = Field(
-        min_length=1, description="id of the package that the peers installed, `label:digest`; they turn away another"
+    package_id: str | None = Field(
+        None,
+        min_length=1,
+        description="id of the package that the peers installed, `label:digest`; they turn away another. "
+        "Or else the three settings that it follows from:",
+    )
+    package_label: str | None = Field(None, min_length=1, description="label of the package that the peers installed")
+    package_address: str | None = Field(
+        None, min_length=1, description="this server's address in the package, `host:port`"
+    )
+    package_root_certificate_file: Path | None = Field(
+        None, description="root certificate (PEM) in the package, as it is there to the byte"
     )
     chaincode_name: str = Field(
         "consilo", min_length=1, description="name under which the channel knows this chaincode"
@@ -65,6 +75,17 @@ class ChaincodeSettings(ServiceSettings):
     shutdown_grace_seconds: float = Field(
         10.0, ge=0, description="for running transactions when the server is told to end"
     )
+
+    @model_validator(mode="after")
+    def _package_known_once(self) -> Self:
+        parts = (self.package_label, self.package_address, self.package_root_certificate_file)
+        given = sum(part is not None for part in parts)
+        if given not in (0, len(parts)) or (given == 0) == (self.package_id is None):
+            raise ValueError(
+                "the package is known either by package_id, or by package_label, package_address and "
+                "package_root_certificate_file together"
+            )
+        return self
 
     @model_validator(mode="after")
     def _certificate_with_key(self) -> Self:

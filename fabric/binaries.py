@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from fabric.errors import BinariesMissing
 
-PROGRAMS: Final = ("configtxgen", "cryptogen", "orderer", "osnadmin", "peer")
-"""What a network needs; all of them are in Fabric's release archive."""
+TOOLS: Final = ("configtxgen", "cryptogen", "osnadmin", "peer")
+"""What making and changing a network needs, wherever its nodes run."""
+
+PROGRAMS: Final = tuple(sorted((*TOOLS, "orderer")))
+"""What a network on this machine needs; all of them are in Fabric's release archive."""
 
 
 @dataclass(frozen=True)
-class Binaries:
-    """Paths of Fabric's programs."""
+class Tools:
+    """Paths of the programs that a network is made and changed with."""
 
     configtxgen: Path
     cryptogen: Path
-    orderer: Path
     osnadmin: Path
     peer: Path
+
+
+@dataclass(frozen=True)
+class Binaries(Tools):
+    """Paths of all programs, those of the nodes too."""
+
+    orderer: Path
+
+
+def find_tools(environment: Mapping[str, str] | None = None) -> Tools:
+    """Find the programs but those of the nodes: see `find_binaries`."""
+    return Tools(**_found(TOOLS, environment))
 
 
 def find_binaries(environment: Mapping[str, str] | None = None) -> Binaries:
@@ -35,9 +49,13 @@ def find_binaries(environment: Mapping[str, str] | None = None) -> Binaries:
     Raises:
         BinariesMissing: some are not there; the message says where one gets them.
     """
+    return Binaries(**_found(PROGRAMS, environment))
+
+
+def _found(programs: Sequence[str], environment: Mapping[str, str] | None) -> dict[str, Path]:
     given = os.environ if environment is None else environment
     search = given.get("FABRIC_BIN") or given.get("PATH", "")
-    found = {name: shutil.which(name, path=search) for name in PROGRAMS}
+    found = {name: shutil.which(name, path=search) for name in programs}
     missing = [name for name, path in found.items() if path is None]
     if missing:
         where = f"FABRIC_BIN ({search})" if given.get("FABRIC_BIN") else "PATH"
@@ -47,4 +65,4 @@ def find_binaries(environment: Mapping[str, str] | None = None) -> Binaries:
             "hyperledger/fabric-peer, -orderer and -tools hold the same programs) and put its bin directory on PATH, "
             "or name it in FABRIC_BIN."
         )
-    return Binaries(**{name: Path(path).absolute() for name, path in found.items() if path is not None})
+    return {name: Path(path).absolute() for name, path in found.items() if path is not None}

@@ -102,7 +102,7 @@ async def add_organisation(
         organisation = describe_organisation(msp, description.sequence, layout, locks)
         changed = description.model_copy(update={"organisations": (*description.organisations, organisation)})
         progress(f"keys and certificates of {msp}")
-        await make_identities_of(control.parts, msp)
+        await make_identities_of(control.parts.binaries, layout, msp)
         await _update_channel(control, description, organisation)
         save(changed)
         progress(f"{msp}: on the channel, by the signatures of a majority")
@@ -125,9 +125,11 @@ async def add_organisation(
 
 
 async def _update_channel(control: Control, description: Description, organisation: Organisation) -> None:
-    directory = control.parts.layout.directory / "channel"
+    layout = control.parts.layout
+    directory = layout.directory / "channel"
     new, now, update = (directory / f"{organisation.msp}.{kind}" for kind in ("block", "now.block", "update"))
-    await make_block(control.parts, description.model_copy(update={"organisations": (organisation,)}), new)
+    alone = description.model_copy(update={"organisations": (organisation,)})
+    await make_block(control.parts.binaries, layout, alone, new)
     signers = [each.msp for each in description.organisations][: len(description.organisations) // 2 + 1]
     await control.commands(description, signers[0]).fetch_configuration(now)
     group = organisation_in(new.read_bytes(), organisation.msp)

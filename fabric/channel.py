@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fabric.description import Description, Organisation, port_of
+from fabric.description import Description, Organisation, host_of, port_of
 from fabric.layout import Layout
-from fabric.ports import HOST
 
 ORDERER_MSP: Final = "Orderer"
 """MSP id of the orderers' organisation."""
@@ -51,7 +50,7 @@ def _organisation(layout: Layout, organisation: Organisation) -> dict[str, Any]:
             "Admins": _signature(msp, "admin"),
             "Endorsement": _signature(msp, "peer"),
         },
-        "AnchorPeers": [{"Host": HOST, "Port": port_of(organisation.peer.address)}],
+        "AnchorPeers": [{"Host": host_of(organisation.peer.address), "Port": port_of(organisation.peer.address)}],
     }
 
 
@@ -75,7 +74,7 @@ def _orderer(layout: Layout, description: Description) -> dict[str, Any]:
         "EtcdRaft": {
             "Consenters": [
                 {
-                    "Host": HOST,
+                    "Host": host_of(orderer.address),
                     "Port": port_of(orderer.address),
                     "ClientTLSCert": str(layout.orderer(orderer.name).tls / "server.crt"),
                     "ServerTLSCert": str(layout.orderer(orderer.name).tls / "server.crt"),
@@ -88,7 +87,9 @@ def _orderer(layout: Layout, description: Description) -> dict[str, Any]:
                 "ElectionTick": 10,
                 "HeartbeatTick": 1,
                 "MaxInflightBlocks": 5,
-                "SnapshotIntervalSize": "16 MB",
+                # Less than one batch: Fabric 2.5.0 may hang at a start when more than a batch (`PreferredMaxBytes`) of
+                # its log is to be read, and the consenters' entries are in it. A snapshot holds these.
+                "SnapshotIntervalSize": "1 MB",
             },
         },
         "Organizations": [

@@ -15,6 +15,11 @@ from fabric.errors import NetworkError
 _APPLICATION = "Application"
 
 
+def organisations_in(block: bytes) -> list[str]:
+    """MSP ids of the organisations with peers in a configuration block, sorted."""
+    return sorted(_configuration(block).channel_group.groups[_APPLICATION].groups)
+
+
 def organisation_in(block: bytes, msp: str) -> Any:
     """An organisation's part of the configuration (a ConfigGroup) in a configuration block.
 

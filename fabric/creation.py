@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fabric.binaries import Tools
 from fabric.commands import run
 from fabric.control import Control
 from fabric.description import Description
 from fabric.errors import CommandFailed
 from fabric.files import make_block, make_identities, write_orderer_settings, write_package, write_peer_settings
+from fabric.layout import Layout
 from fabric.plan import Wanted, describe, package_of
 from fabric.ports import PortLocks
 from fabric.together import together
@@ -39,10 +41,10 @@ async def create(wanted: Wanted, control: Control, progress: Progress) -> Descri
         msps = [organisation.msp for organisation in description.organisations]
         names = [orderer.name for orderer in description.orderers]
         progress(f"keys and certificates of {', '.join(msps)} and {len(names)} orderer{'s' * (len(names) > 1)}")
-        await make_identities(parts, description)
+        await make_identities(parts.binaries, parts.layout, description)
         for msp in msps:  # first, for they take longest to start
             control.start(parts.chaincode(description, msp), locks)
-        await make_block(parts, description, parts.layout.genesis)
+        await make_block(parts.binaries, parts.layout, description, parts.layout.genesis)
         progress("orderers and peers")
         for orderer in description.orderers:
             write_orderer_settings(parts.layout, orderer)
@@ -74,15 +76,24 @@ async def create(wanted: Wanted, control: Control, progress: Progress) -> Descri
 async def join_orderer(control: Control, description: Description, name: str) -> None:
     """Make an orderer a member of the channel, once it runs."""
     await control.orderer_ready(description, name)
-    layout = control.parts.layout
+    await send_join(control.parts.binaries, control.parts.layout, description, name)
+
+
+async def send_join(tools: Tools, layout: Layout, description: Description, name: str) -> None:
+    """Make an orderer that runs a member of the channel; if it is one, that is good, too.
+
+    Raises:
+        CommandFailed: it did not become one.
+    """
     tls = layout.orderer_admin.tls
     answer = await run(
-        control.parts.binaries.osnadmin,
+        tools.osnadmin,
         *("channel", "join", "--channelID", description.channel, "--config-block", layout.genesis),
         *("-o", description.orderer(name).admin_address, "--ca-file", layout.orderer_tls_ca),
         *("--client-cert", tls / "client.crt", "--client-key", tls / "client.key"),
     )
-    if "Status: 201" not in answer:  # osnadmin ends without an error whatever the orderer answers
+    # osnadmin ends without an error whatever the orderer answers: 201 joined, 405 it is on the channel already.
+    if "Status: 201" not in answer and "Status: 405" not in answer:
         raise CommandFailed(f"{name} did not join the channel: {answer.strip()}", answer)
 
 

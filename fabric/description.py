@@ -17,7 +17,7 @@ class _Model(BaseModel):
 
 
 class OrdererNode(_Model):
-    """An orderer. Addresses are `127.0.0.1:<port>`; `pid` is of the process that was started last."""
+    """An orderer. `pid` is of the process that was started last; 0 for one that this machine did not start."""
 
     name: str
     address: str
@@ -188,6 +188,11 @@ class Description(_Model):
             raise NetworkAbsent(f"no network in {file.parent}: start one with `python -m fabric up`") from None
         except ValidationError as error:
             raise NetworkError(f"{file} does not describe a network: {error}") from None
+
+
+def host_of(address: str) -> str:
+    """The host of an address or a URL, without its port."""
+    return address.rpartition("/")[2].rpartition(":")[0]
 
 
 def port_of(address: str) -> int:

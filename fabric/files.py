@@ -4,42 +4,55 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from consilo.fabric.package import Package
+from fabric.binaries import Tools
 from fabric.channel import PROFILE, configtx
 from fabric.commands import run
 from fabric.description import Description, OrdererNode, Organisation
-from fabric.identities import orderer_organisation, peer_organisations
-from fabric.layout import Layout
+from fabric.identities import Hosts, orderer_organisation, peer_organisations
+from fabric.layout import CHAINCODE_HOST, PEER_HOST, Layout
 from fabric.node_settings import orderer_settings, peer_settings
-from fabric.package import Package
-from fabric.parts import Parts
+from fabric.ports import HOST
+
+_LOOPBACK: Final = ("localhost", HOST)
 
 
-async def make_identities(parts: Parts, description: Description) -> None:
-    """Make the keys and certificates of all."""
-    orderers = orderer_organisation(orderer.name for orderer in description.orderers)
-    peers = peer_organisations(organisation.msp for organisation in description.organisations)
-    await _generate(parts, {**orderers, **peers})
+async def make_identities(tools: Tools, layout: Layout, description: Description) -> None:
+    """Make the keys and certificates of all, for nodes on this machine."""
+    orderers = orderer_organisation({orderer.name: _LOOPBACK for orderer in description.orderers})
+    peers = peer_organisations({organisation.msp: _servers() for organisation in description.organisations})
+    await generate(tools, layout, {**orderers, **peers})
 
 
-async def make_identities_of(parts: Parts, msp: str) -> None:
-    """Make the keys and certificates of one more organisation."""
-    await _generate(parts, peer_organisations([msp]))
+async def make_identities_of(tools: Tools, layout: Layout, msp: str) -> None:
+    """Make the keys and certificates of one more organisation, for nodes on this machine."""
+    await generate(tools, layout, peer_organisations({msp: _servers()}))
 
 
-async def _generate(parts: Parts, configuration: dict[str, Any]) -> None:
-    file = write_json(parts.layout.directory / "crypto-config.yaml", configuration)
-    await run(parts.binaries.cryptogen, "generate", f"--config={file}", f"--output={parts.layout.crypto}")
+def _servers() -> Hosts:
+    return dict.fromkeys((PEER_HOST, CHAINCODE_HOST), _LOOPBACK)
 
 
-async def make_block(parts: Parts, description: Description, block: Path) -> None:
+async def generate(tools: Tools, layout: Layout, configuration: dict[str, Any]) -> None:
+    """Make keys and certificates with cryptogen.
+
+    Args:
+        tools: Fabric's programs.
+        layout: where they go.
+        configuration: see `fabric.identities`.
+    """
+    file = write_json(layout.directory / "crypto-config.yaml", configuration)
+    await run(tools.cryptogen, "generate", f"--config={file}", f"--output={layout.crypto}")
+
+
+async def make_block(tools: Tools, layout: Layout, description: Description, block: Path) -> None:
     """Make the first block of a channel as described, with configtxgen."""
-    layout = parts.layout
     directory = layout.directory / "channel" / block.stem
     write_json(directory / "configtx.yaml", configtx(layout, description))
     await run(
-        parts.binaries.configtxgen,
+        tools.configtxgen,
         *("-configPath", directory, "-profile", PROFILE),
         *("-channelID", description.channel, "-outputBlock", block),
     )

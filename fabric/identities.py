@@ -5,40 +5,48 @@ cryptogen reads YAML, of which JSON is a part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from fabric.layout import CHAINCODE_HOST, ORDERER_DOMAIN, PEER_HOST
-from fabric.ports import HOST
+from fabric.layout import ORDERER_DOMAIN
 
-_NAMES: Final = ["localhost", HOST]
+Hosts = Mapping[str, Sequence[str]]
+"""Servers by name, with the names and addresses that their certificates are for."""
 
 
-def peer_organisations(msps: Iterable[str]) -> dict[str, Any]:
-    """For organisations that each have a peer, a chaincode server, an administrator and one user."""
+def peer_organisations(servers: Mapping[str, Hosts]) -> dict[str, Any]:
+    """For organisations that each have an administrator and one user.
+
+    Args:
+        servers: of each organisation, by its MSP id: its peer and its chaincode server.
+    """
     return {
         "PeerOrgs": [
             {
                 "Name": msp,
                 "Domain": msp,
                 "EnableNodeOUs": True,
-                "Specs": [{"Hostname": name, "SANS": _NAMES} for name in (PEER_HOST, CHAINCODE_HOST)],
+                "Specs": _specifications(hosts),
                 "Users": {"Count": 1},
             }
-            for msp in msps
+            for msp, hosts in servers.items()
         ]
     }
 
 
-def orderer_organisation(orderers: Iterable[str]) -> dict[str, Any]:
-    """For the organisation of the orderers with these names."""
+def orderer_organisation(orderers: Hosts) -> dict[str, Any]:
+    """For the organisation of these orderers."""
     return {
         "OrdererOrgs": [
             {
                 "Name": ORDERER_DOMAIN,
                 "Domain": ORDERER_DOMAIN,
                 "EnableNodeOUs": True,
-                "Specs": [{"Hostname": name, "SANS": _NAMES} for name in orderers],
+                "Specs": _specifications(orderers),
             }
         ]
     }
+
+
+def _specifications(hosts: Hosts) -> list[dict[str, Any]]:
+    return [{"Hostname": name, "SANS": list(names)} for name, names in hosts.items()]

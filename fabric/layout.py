@@ -39,6 +39,14 @@ class AdminFiles:
 
 
 @dataclass(frozen=True)
+class ClientFiles:
+    """Files of an organisation's user, as whom a gateway comes: PEM, the key as PKCS 8."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True)
 class Layout:
     """The files of the network in `directory`, which is absolute."""
 
@@ -107,6 +115,11 @@ class Layout:
         """Files of an organisation's administrator."""
         keys = self.organisation(msp) / "users" / f"Admin@{msp}"
         return AdminFiles(keys / "msp", keys / "tls")
+
+    def client(self, msp: str) -> ClientFiles:
+        """Files of an organisation's user."""
+        user = self.organisation(msp) / "users" / f"User1@{msp}" / "msp"
+        return ClientFiles(user / "signcerts" / f"User1@{msp}-cert.pem", user / "keystore" / "priv_sk")
 
     @property
     def orderer_admin(self) -> AdminFiles:

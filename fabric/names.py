@@ -1,10 +1,13 @@
-"""Names of a network's processes. Pure."""
+"""Names of a network's processes, and of what peers know about them. Pure."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 Kind = Literal["orderer", "chaincode", "peer"]
+
+ROOT_CERTIFICATE: Final = "root_cert"
+"""Name under which a peer's builder knows the root certificate of its organisation's chaincode server."""
 
 
 def peer_name(msp: str) -> str:

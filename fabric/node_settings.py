@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fabric.channel import ORDERER_MSP
-from fabric.description import OrdererNode, Organisation, port_of
+from fabric.description import OrdererNode, Organisation, host_of, port_of
 from fabric.layout import BUILDER, PEER_HOST, Layout
-from fabric.ports import HOST
 
 BUILDER_VARIABLES: Final = "CHAINCODE_AS_A_SERVICE_BUILDER_CONFIG"
 """Environment variable of a peer that its external builder fills packages in with."""
@@ -102,7 +101,7 @@ def orderer_settings(layout: Layout, orderer: OrdererNode) -> dict[str, Any]:
     certificate, key, roots = (str(files.tls / name) for name in ("server.crt", "server.key", "ca.crt"))
     return {
         "General": {
-            "ListenAddress": HOST,
+            "ListenAddress": host_of(orderer.address),
             "ListenPort": port_of(orderer.address),
             "LocalMSPID": ORDERER_MSP,
             "LocalMSPDir": str(files.msp),

@@ -14,9 +14,8 @@ from fabric.binaries import Binaries, find_binaries
 from fabric.description import Description, port_of
 from fabric.errors import Impossible
 from fabric.layout import PROJECT, Layout
-from fabric.names import chaincode_name, peer_name, slot_of
+from fabric.names import ROOT_CERTIFICATE, chaincode_name, peer_name, slot_of
 from fabric.node_settings import BUILDER_VARIABLES
-from fabric.package import ROOT_CERTIFICATE
 from fabric.ports import HOST
 from fabric.processes import Part
 

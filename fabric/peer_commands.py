@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from fabric.binaries import Binaries
+from fabric.binaries import Tools
 from fabric.commands import run
 from fabric.description import Description
 from fabric.errors import CommandFailed
@@ -25,6 +25,12 @@ _PASSING: Final = (
 )
 """What a network says that is still starting."""
 
+_NOT_APPROVED: Final = (
+    "could not fetch approved",
+    "private data matching public hash version is not available",  # the peer has got the blocks again, not more
+)
+"""What a peer says of an approval that it does not know."""
+
 _PAUSE_SECONDS: Final = 0.05
 
 
@@ -32,7 +38,7 @@ class PeerCommands:
     """The `peer` command of an organisation's administrator.
 
     Args:
-        binaries: Fabric's programs.
+        tools: Fabric's programs.
         layout: where the files are.
         description: of the network.
         msp: the organisation.
@@ -42,7 +48,7 @@ class PeerCommands:
 
     def __init__(
         self,
-        binaries: Binaries,
+        tools: Tools,
         layout: Layout,
         description: Description,
         msp: str,
@@ -50,7 +56,7 @@ class PeerCommands:
         orderer: str,
         patience_seconds: float,
     ) -> None:
-        self._program = binaries.peer
+        self._program = tools.peer
         self._layout = layout
         self._description = description
         self._msp = msp
@@ -71,31 +77,34 @@ class PeerCommands:
         }
         return await run(self._program, *arguments, environment=environment)
 
-    async def _patiently(self, *arguments: str | Path, done: str | None = None) -> str:
+    async def _patiently(self, *arguments: str | Path, done: tuple[str, ...] = ()) -> str:
         deadline = time.monotonic() + self._patience_seconds
         while True:
             try:
                 return await self.run(*arguments)
             except CommandFailed as error:
-                if done is not None and done in error.output:
+                if any(text in error.output for text in done):
                     return ""
                 if not any(text in error.output for text in _PASSING) or time.monotonic() > deadline:
                     raise
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def join(self, block: Path) -> None:
-        """Make the peer a member of the channel of this genesis block, or of a later configuration block."""
-        await self._patiently("channel", "join", "-b", block)
+        """Make the peer a member of the channel of this genesis block, or of a later configuration block.
+
+        If it is one, that is good, too.
+        """
+        await self._patiently("channel", "join", "-b", block, done=("already exists",))
 
     async def install(self, package: Path) -> None:
         """Install a chaincode package on the peer; if it is there, that is good, too."""
-        await self._patiently("lifecycle", "chaincode", "install", package, done="already successfully installed")
+        await self._patiently("lifecycle", "chaincode", "install", package, done=("already successfully installed",))
 
     async def approve(self) -> None:
         """Approve the chaincode that the description is of, under its sequence; if that is done, it is good, too."""
         package = ("--package-id", self._description.package_id)
         words = (*self._definition(), *package, *self._orderer)
-        await self._patiently("lifecycle", "chaincode", "approveformyorg", *words, done="with unchanged content")
+        await self._patiently("lifecycle", "chaincode", "approveformyorg", *words, done=("with unchanged content",))
 
     async def commit(self, msps: Iterable[str]) -> None:
         """Make what a majority approved the channel's chaincode, endorsed by the peers of these organisations."""
@@ -111,6 +120,18 @@ class PeerCommands:
         answer = await self.run("lifecycle", "chaincode", "querycommitted", *names)
         definitions: list[dict[str, Any]] = json.loads(answer).get("chaincode_definitions", [])
         return next((d["sequence"] for d in definitions if d["name"] == self._description.chaincode), 0)
+
+    async def approved(self) -> str | None:
+        """The id of the package that the organisation approved for the description's sequence.
+
+        None if it did not, and also if its peer has lost what only this peer had of it: then it approves once more.
+        """
+        names = ("--channelID", self._description.channel, "--name", self._description.chaincode, "--output", "json")
+        words = (*names, "--sequence", str(self._description.sequence))
+        answer = await self._patiently("lifecycle", "chaincode", "queryapproved", *words, done=_NOT_APPROVED)
+        source = json.loads(answer).get("source", {}) if answer else {}
+        package = source.get("Type", {}).get("LocalPackage", {}).get("package_id")
+        return str(package) if package else None
 
     async def query(self, *arguments: str) -> str:
         """Ask the chaincode at the peer, and return what it answers."""

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from consilo.fabric.package import Package, placeholder, service_package
 from consilo.protocol.values import MSP_PATTERN
 from fabric.channel import ORDERER_MSP
 from fabric.description import Admin, ChaincodeServer, Client, Description, OrdererNode, Organisation, PeerNode
 from fabric.errors import Impossible
 from fabric.layout import Layout
-from fabric.names import chaincode_name, peer_name, slot_of
-from fabric.package import Package, service_package
+from fabric.names import ROOT_CERTIFICATE, chaincode_name, peer_name, slot_of
 from fabric.ports import HOST, PortLocks
 
 CHAINCODE: Final = "consilo"
@@ -133,7 +133,7 @@ def describe_organisation(msp: str, sequence: int, layout: Layout, locks: PortLo
     def address() -> str:
         return f"{HOST}:{locks.choose()}"
 
-    user = layout.organisation(msp) / "users" / f"User1@{msp}" / "msp"
+    client = layout.client(msp)
     return Organisation(
         msp=msp,
         peer=PeerNode(
@@ -150,14 +150,11 @@ def describe_organisation(msp: str, sequence: int, layout: Layout, locks: PortLo
             pid=0,
             log=layout.log(chaincode_name(msp, sequence)),
         ),
-        client=Client(
-            certificate_file=user / "signcerts" / f"User1@{msp}-cert.pem",
-            key_file=user / "keystore" / "priv_sk",
-        ),
+        client=Client(certificate_file=client.certificate, key_file=client.key),
         admin=Admin(msp_directory=layout.admin(msp).msp),
     )
 
 
 def package_of(chaincode: str, sequence: int) -> Package:
-    """The package that is deployed under a sequence."""
-    return service_package(f"{chaincode}_{sequence}", slot_of(sequence))
+    """The package that is deployed under a sequence: one for all peers, each of which knows its own server."""
+    return service_package(f"{chaincode}_{sequence}", placeholder(slot_of(sequence)), placeholder(ROOT_CERTIFICATE))

@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from fabric.description import port_of
+from fabric.description import host_of, port_of
 from fabric.errors import PartFailed
-from fabric.ports import HOST
 from fabric.processes import Part, Process, log_tail, runs
 
 _PAUSE_SECONDS: Final = 0.05
@@ -39,7 +38,7 @@ async def until(
 async def listens(address: str) -> bool:
     """Whether something accepts connections there."""
     try:
-        _, writer = await asyncio.open_connection(HOST, port_of(address))
+        _, writer = await asyncio.open_connection(host_of(address), port_of(address))
     except OSError:
         return False
     writer.close()
@@ -52,7 +51,7 @@ async def metrics(operations_url: str) -> dict[str, float]:
     """The metrics of a peer or an orderer by name with labels, as Prometheus would read them; empty: no answer."""
 
     def read() -> str:
-        connection = http.client.HTTPConnection(HOST, port_of(operations_url), timeout=_READ_SECONDS)
+        connection = http.client.HTTPConnection(host_of(operations_url), port_of(operations_url), timeout=_READ_SECONDS)
         try:
             connection.request("GET", "/metrics")
             return connection.getresponse().read().decode()

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from consilo.fabric.package import service_package
 from consilo.protocol.state import DictState
 from tests.faults.harness import free_port
 from tests.unit.chaincode.conftest import PACKAGE_ID
@@ -200,7 +201,39 @@ async def test_peers_are_served_over_tls_with_the_certificate_that_is_named(tmp_
 
 async def test_it_does_not_start_without_a_package_id() -> None:
     told = await refusal_to_start()
-    assert told["setting"] == "CONSILO_CHAINCODE_PACKAGE_ID"
+    assert "package_id" in told["reason"]
+
+
+async def test_it_computes_the_package_id_from_what_is_in_the_package(tmp_path: Path) -> None:
+    certificate_file, key_file = certificate(tmp_path, "server")
+    package = service_package("consilo", "chaincode.example:9999", certificate_file.read_text())
+    process = await launch(
+        *("--port", "0", "--package-label", "consilo", "--package-address", "chaincode.example:9999"),
+        *("--package-root-certificate-file", str(certificate_file)),
+        *("--tls-certificate-file", str(certificate_file), "--tls-key-file", str(key_file)),
+    )
+    assert process.stdout is not None
+    server = Server(process, json.loads(await asyncio.wait_for(process.stdout.readline(), WITHIN_SECONDS)))
+    code, log = await server.end()
+    assert code == 0
+    assert log[0]["package_id"] == package.id
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--package-label", "consilo"), ("--package-id", "consilo:1", "--package-label", "consilo")],
+    ids=["in part", "twice"],
+)
+async def test_it_does_not_start_when_the_package_is_said_in_part_or_twice(arguments: tuple[str, ...]) -> None:
+    assert "package_root_certificate_file together" in (await refusal_to_start(*arguments))["reason"]
+
+
+async def test_it_does_not_start_without_the_packages_root_certificate(tmp_path: Path) -> None:
+    told = await refusal_to_start(
+        *("--package-label", "consilo", "--package-address", "chaincode.example:9999"),
+        *("--package-root-certificate-file", str(tmp_path / "missing")),
+    )
+    assert "root certificate" in told["reason"]
 
 
 async def test_it_does_not_start_with_half_of_what_tls_needs(tmp_path: Path) -> None:

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from consilo.fabric.package import Package, placeholder, service_package
 from fabric.layout import BUILDER
 from fabric.node_settings import BUILDER_VARIABLES
-from fabric.package import service_package
 
 PEM = "-----BEGIN CERTIFICATE-----\nAb+/c0==\n-----END CERTIFICATE-----\n"
+
+
+def package(label: str = "consilo_1", slot: str = "odd") -> Package:
+    return service_package(label, placeholder(slot), placeholder("root_cert"))
 
 
 def unpacked(data: bytes) -> dict[str, bytes]:
@@ -34,15 +38,23 @@ def build(source: Path, output: Path, variables: str | None) -> subprocess.Compl
 
 
 def test_the_id_is_the_same_wherever_the_package_is_made() -> None:
-    package = service_package("consilo_1", "odd")
-    assert package.id == f"consilo_1:{hashlib.sha256(package.data).hexdigest()}"
-    assert package.id == "consilo_1:cf74769149badf05a719941edb6ba9c545ab1a83ffb5e60cf28f62fe93da29e5"
-    assert package == service_package("consilo_1", "odd")
-    assert package.id != service_package("consilo_2", "odd").id
+    made = package()
+    assert made.id == f"consilo_1:{hashlib.sha256(made.data).hexdigest()}"
+    assert made.id == "consilo_1:cf74769149badf05a719941edb6ba9c545ab1a83ffb5e60cf28f62fe93da29e5"
+    assert made == package()
+    assert made.id != package("consilo_2").id
+
+
+def test_a_package_for_one_peer_names_its_server_and_the_servers_root_certificate() -> None:
+    made = service_package("consilo", "chaincode.example:9999", PEM)
+    connection = json.loads(unpacked(unpacked(made.data)["code.tar.gz"])["connection.json"])
+    assert (connection["address"], connection["root_cert"]) == ("chaincode.example:9999", PEM)
+    assert made.id != service_package("consilo", "chaincode.example:9998", PEM).id
+    assert made.id != service_package("consilo", "chaincode.example:9999", PEM + "\n").id
 
 
 def test_nothing_in_the_package_tells_when_or_by_whom_it_was_made() -> None:
-    data = service_package("consilo_1", "odd").data
+    data = package().data
     assert data[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, no system
     for level in (gzip.decompress(data), gzip.decompress(unpacked(data)["code.tar.gz"])):
         with tarfile.open(fileobj=io.BytesIO(level)) as archive:
@@ -51,7 +63,7 @@ def test_nothing_in_the_package_tells_when_or_by_whom_it_was_made() -> None:
 
 
 def test_the_package_says_where_the_server_is_and_holds_no_code() -> None:
-    files = unpacked(service_package("consilo_1", "odd").data)
+    files = unpacked(package().data)
     assert json.loads(files["metadata.json"]) == {"label": "consilo_1", "path": "", "type": "ccaas"}
     assert json.loads(unpacked(files["code.tar.gz"])["connection.json"]) == {
         "address": "{{.odd}}",
@@ -72,7 +84,7 @@ def test_the_builder_takes_chaincode_that_is_a_service(tmp_path: Path, kind: str
 def test_the_builder_fills_in_what_its_peer_knows(tmp_path: Path) -> None:
     source, output, release = (tmp_path / name for name in ("source", "output", "release"))
     source.mkdir()
-    code = unpacked(service_package("consilo_1", "odd").data)["code.tar.gz"]
+    code = unpacked(package().data)["code.tar.gz"]
     (source / "connection.json").write_bytes(unpacked(code)["connection.json"])
     (source / "META-INF").mkdir()
     (source / "META-INF" / "index.json").write_text("{}")

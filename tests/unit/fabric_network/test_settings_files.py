@@ -13,8 +13,11 @@ from fabric.plan import Wanted
 from tests.unit.fabric_network.descriptions import described
 
 
-def test_every_peer_orderer_and_chaincode_server_has_a_certificate_for_the_loopback_address() -> None:
-    made = {**peer_organisations(["HospitalA"]), **orderer_organisation(["orderer0", "orderer1"])}
+def test_every_peer_orderer_and_chaincode_server_has_a_certificate_for_its_addresses() -> None:
+    loopback = ("localhost", "127.0.0.1")
+    servers = {"peer0": loopback, "chaincode": loopback}
+    orderers = {"orderer0": loopback, "orderer1": loopback}
+    made = {**peer_organisations({"HospitalA": servers}), **orderer_organisation(orderers)}
     specifications = [spec for kind in made.values() for each in kind for spec in each["Specs"]]
     assert [spec["Hostname"] for spec in specifications] == ["peer0", "chaincode", "orderer0", "orderer1"]
     assert all("127.0.0.1" in spec["SANS"] for spec in specifications)

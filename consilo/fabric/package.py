@@ -1,7 +1,8 @@
-"""The chaincode's package, the same bytes wherever it is made, so that every organisation computes its id. No I/O.
+"""The chaincode's package, the same bytes wherever it is made, so that everyone computes its id. Pure; no I/O.
 
-A package of chaincode as a service holds no code: it says where the peer finds the server. `{{.name}}` in it is filled
-in by each peer's external builder (see builder/bin/build).
+A package of chaincode as a service holds no code: it says where the peer finds the server, and by which root
+certificate it knows it. So one who knows these, the server itself too, knows the id. Both may be a `{{.name}}` instead,
+which a peer's external builder fills in.
 """
 
 from __future__ import annotations
@@ -14,9 +15,6 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-
-ROOT_CERTIFICATE: Final = "root_cert"
-"""Name under which a peer's builder knows the root certificate of its organisation's chaincode server."""
 
 _DIAL_TIMEOUT: Final = "10s"
 
@@ -39,23 +37,29 @@ class Package:
         return f"{self.label}:{hashlib.sha256(self.data).hexdigest()}"
 
 
-def service_package(label: str, address: str) -> Package:
+def service_package(label: str, address: str, root_certificate: str) -> Package:
     """Package chaincode that runs as a server, with TLS.
 
     Args:
         label: e.g. `consilo_1`.
-        address: name under which a peer's builder knows the server's address.
+        address: of the server, `host:port`, as its peer reaches it; or a placeholder.
+        root_certificate: PEM, of the server's certificate; or a placeholder.
     """
     connection = {
-        "address": "{{." + address + "}}",
+        "address": address,
         "dial_timeout": _DIAL_TIMEOUT,
         "tls_required": True,
         "client_auth_required": False,
-        "root_cert": "{{." + ROOT_CERTIFICATE + "}}",
+        "root_cert": root_certificate,
     }
     code = _archive({"connection.json": _json(connection)})
     metadata = {"label": label, "path": "", "type": "ccaas"}
     return Package(label, _archive({"metadata.json": _json(metadata), "code.tar.gz": code}))
+
+
+def placeholder(name: str) -> str:
+    """What a peer's external builder replaces by what it knows under this name."""
+    return "{{." + name + "}}"
 
 
 def _json(value: object) -> bytes:
