@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -17,14 +18,36 @@ from consilo.identity.errors import IdentityError
 from consilo.identity.identity import Identity
 from services.client.agent import Agent
 from services.client.app import create_app
+from services.client.jobs.office import JobOffice
+from services.client.jobs.runner import JobRunner, RunnerUnusable
+from services.client.jobs.settings import JobSettings
+from services.client.jobs.trainers import JobTrainers
 from services.client.settings import ClientSettings
+from services.client.trainers import ProcessTrainers, Trainers
 from services.client.work import WorkDirectory, WorkDirectoryUnusable
 
 log = structlog.get_logger(__name__)
 
 
-def serve(settings: ClientSettings) -> None:
+def kubernetes_jobs(settings: JobSettings, stop_grace_seconds: float) -> JobRunner:
+    """The cluster that Jobs run in.
+
+    Raises:
+        RunnerUnusable: there is none, or the settings make no Job.
+    """
+    try:
+        from services.client.jobs.kubernetes import KubernetesJobs  # large, and needed in this mode only
+    except ImportError as error:
+        raise RunnerUnusable(f"Jobs need the extra k8s: install it ({error})") from None
+    return KubernetesJobs(settings, stop_grace_seconds=stop_grace_seconds)
+
+
+def serve(settings: ClientSettings, make_runner: Callable[[JobSettings, float], JobRunner] = kubernetes_jobs) -> None:
     """Run the service until a signal ends it.
+
+    Args:
+        settings: all of them.
+        make_runner: of Jobs, in the trainer's mode `job`: from its settings, and the seconds in which a training stops.
 
     Raises:
         CannotStart: identity, data file, work directory or address cannot be used; the message says which.
@@ -37,7 +60,8 @@ def serve(settings: ClientSettings) -> None:
         raise CannotStart(str(error)) from None
     if identity.role != "silo":
         raise CannotStart(f"{settings.identity} is the identity of a {identity.role}; a client needs one of a silo")
-    agent = Agent(settings, identity=identity, data=read_data(settings), directory=directory)
+    trainers = make_trainers(settings, identity.member, directory, make_runner)
+    agent = Agent(settings, identity=identity, trainers=trainers, directory=directory)
     app = create_app(settings, agent)
     serve_web(
         app,
@@ -51,6 +75,31 @@ def serve(settings: ClientSettings) -> None:
         explained = isinstance(app.state.failure, ApiError)
         log.critical("cannot go on", reason=str(app.state.failure), exc_info=None if explained else app.state.failure)
         raise SystemExit(1)
+
+
+def make_trainers(
+    settings: ClientSettings,
+    member: str,
+    directory: WorkDirectory,
+    make_runner: Callable[[JobSettings, float], JobRunner],
+) -> Trainers:
+    """What trains, as the settings say.
+
+    Raises:
+        CannotStart: they say what cannot be done; the message says which.
+    """
+    data = read_data(settings)
+    job = settings.trainer.job
+    if settings.trainer.mode == "process" or job is None:
+        return ProcessTrainers(data, settings.worker, member)
+    try:
+        runner = make_runner(job, settings.worker.stop_grace_seconds)
+        office = JobOffice(job, member=member, directory=directory.jobs, runner=runner)
+    except RunnerUnusable as error:
+        raise CannotStart(str(error)) from None
+    except OSError as error:
+        raise CannotStart(f"cannot listen for Jobs on {job.host}:{job.port}: {error.strerror}") from None
+    return JobTrainers(office, settings, member, data)
 
 
 def read_data(settings: ClientSettings) -> dict[str, Any]:

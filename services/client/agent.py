@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 import structlog
 
@@ -19,13 +17,14 @@ from services.client.rounds import SiloRun
 from services.client.settings import ClientSettings
 from services.client.status import StatusBoard
 from services.client.steps import Silo
+from services.client.trainers import Trainers, TrainersNotReady
 from services.client.work import WorkDirectory
 
 log = structlog.get_logger(__name__)
 
 
 class NotReady(Exception):
-    """The silo cannot reach its gateway. The message says why."""
+    """The silo cannot reach its gateway, or what trains. The message says why."""
 
 
 class Agent:
@@ -34,7 +33,7 @@ class Agent:
     Args:
         settings: limits, policy, tasks.
         identity: of the silo.
-        data: what its operator says about the data.
+        trainers: make what trains its models.
         directory: its work directory.
 
     Attributes:
@@ -42,12 +41,12 @@ class Agent:
     """
 
     def __init__(
-        self, settings: ClientSettings, *, identity: Identity, data: Mapping[str, Any], directory: WorkDirectory
+        self, settings: ClientSettings, *, identity: Identity, trainers: Trainers, directory: WorkDirectory
     ) -> None:
         self.board = StatusBoard(identity.member)
         self._settings = settings
         self._identity = identity
-        self._data = data
+        self._trainers = trainers
         self._directory = directory
         self._silo: Silo | None = None
         self._runs: dict[str, SiloRun] = {}
@@ -62,12 +61,12 @@ class Agent:
         memory = HeadMemory(self._directory.head_file)
         party = Party(self._identity, self._settings.gateway_url, settings=self._settings.api, memory=memory)
         log.info("starting", member=party.member, tasks=sorted(self._settings.tasks))
-        async with party:
+        async with self._trainers, party:
             log.info("connected", ledger=party.ledger)
             self._silo = Silo(
                 party=party,
                 settings=self._settings,
-                data=self._data,
+                trainers=self._trainers,
                 directory=self._directory,
                 board=self.board,
                 trainings=asyncio.Semaphore(self._settings.max_trainings),
@@ -78,16 +77,17 @@ class Agent:
                 await asyncio.gather(*(run.close() for run in self._runs.values()))
 
     async def check(self) -> None:
-        """Return when the gateway answers.
+        """Return when the gateway answers, and trainings can begin.
 
         Raises:
-            NotReady: it does not, or has not yet.
+            NotReady: it does not, or has not yet, or they cannot.
         """
         if self._silo is None:
             raise NotReady("the gateway has not been reached yet")
         try:
             await self._silo.party.gateway.info()
-        except ApiError as error:
+            await self._trainers.check()
+        except (ApiError, TrainersNotReady) as error:
             raise NotReady(str(error)) from None
 
     def _concerned(self, status: RunStatus) -> bool:

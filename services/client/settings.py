@@ -12,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 from consilo.api.settings import ApiSettings
 from consilo.hosting.start import ServiceSettings
 from consilo.training.worker_process import WorkerSettings
+from services.client.jobs.settings import TrainerSettings
 
 Seconds = Annotated[float, Field(gt=0, le=100 * 86_400)]
 
@@ -113,6 +114,7 @@ class ClientSettings(ServiceSettings):
     keep_rounds: int = Field(1, ge=1, description="rounds of a run whose models stay on disk, the current one included")
     retries: RetrySettings = Field(default_factory=RetrySettings, description="after a failure")
     worker: WorkerLimits = Field(default_factory=WorkerLimits, description="the process that trains")
+    trainer: TrainerSettings = Field(default_factory=TrainerSettings, description="where that process is")
     api: ApiSettings = Field(default_factory=ApiSettings, description="waits and limits towards gateways and stores")
     host: str = Field("127.0.0.1", description="address to listen on; the status page needs no token: keep it inside")
     port: int = Field(8070, ge=0, le=65535, description="port to listen on; 0 takes a free one")

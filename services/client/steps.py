@@ -7,10 +7,10 @@ published on the ledger.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -27,7 +27,7 @@ from consilo.training.task import training_seed
 from services.client.plan import Turn
 from services.client.settings import ClientSettings
 from services.client.status import StatusBoard
-from services.client.trainer import Trainer
+from services.client.trainers import Trainer, Trainers
 from services.client.work import RunDirectory, TrainedUpdate, WorkDirectory
 
 log = structlog.get_logger(__name__)
@@ -49,14 +49,14 @@ class Silo:
     """What all runs of a silo share.
 
     Attributes:
-        data: what its operator says about the data.
+        trainers: make what trains the models of a run.
         board: where it shows what it is doing.
         trainings: as many trainings and evaluations may go on at once.
     """
 
     party: Party
     settings: ClientSettings
-    data: Mapping[str, Any]
+    trainers: Trainers
     directory: WorkDirectory
     board: StatusBoard
     trainings: asyncio.Semaphore
@@ -70,7 +70,7 @@ class Steps:
         self._run = run
         self._specification = specification
         self._files: RunDirectory = silo.directory.run(run)
-        self._trainer = Trainer(task, specification, silo.data, silo.settings.worker, silo.party.member)
+        self._trainer: Trainer = silo.trainers.trainer(run, task, specification)
         self._sound: Path | None = None  # a global whose content was seen to be right
         self._prepared = False
         self._asked = False  # whether an evaluation was on the ledger before this process made one

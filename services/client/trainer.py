@@ -20,8 +20,8 @@ from services.client.settings import WorkerLimits
 T = TypeVar("T")
 
 
-class Trainer:
-    """Trains and evaluates the models of one run.
+class ProcessTrainer:
+    """A `Trainer` of one run.
 
     Args:
         task: `module:Class`.

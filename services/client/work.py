@@ -5,6 +5,7 @@
     <work>/runs/<run>/global-<0000007>-<digest>       a global model
     <work>/runs/<run>/update-<0000007>-<base>         the model trained on the global of this digest
     <work>/runs/<run>/update-<0000007>-<base>.json    its `TrainedUpdate`, written after it
+    <work>/jobs/<name>/                               see `services.client.jobs.exchange`
 
 Every file appears whole or not at all, so that a client which is killed anywhere goes on where it was.
 """
@@ -157,6 +158,11 @@ class WorkDirectory:
         """Where the newest block seen is remembered."""
         return self._path / "head.json"
 
+    @property
+    def jobs(self) -> Path:
+        """Where what is remembered of Jobs lies, in the trainer's mode `job`."""
+        return self._path / "jobs"
+
     def run(self, name: str) -> RunDirectory:
         """The files of a run.
 
@@ -181,7 +187,12 @@ def replace_durably(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory last, even after a power cut."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
     finally:

@@ -62,8 +62,9 @@ class Play:
         rounds: int = 2,
         max_samples: int = 10_000,
         deadline_ms: int = 600_000,
+        approve: bool = True,
     ) -> None:
-        """Propose and approve the run, and open its round 0."""
+        """Propose and approve the run, and open its round 0; or only propose it."""
         artifact = await self.put(self.operator, initial)
         silos = sorted([self.silo, OTHER] if with_other else [self.silo])
         specification = Specification.decode(
@@ -93,6 +94,8 @@ class Play:
             ).encode()
         )
         await self.operator.metadata_publish(ProposeRun(run=self.name, specification=specification))
+        if not approve:
+            return
         await self.approver.metadata_publish(ApproveRun(run=self.name, specification=specification.digest()))
         await self.aggregator.metadata_publish(
             PublishGlobal(

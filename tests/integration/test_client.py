@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from consilo.aggregation import read_artifact, schema_of
+from consilo.protocol.bodies import StopRun
 from consilo.protocol.specification import TaskReference
 from consilo.training.task import State
 from tests.integration.client_play import WEIGHTS, Play, entry, get, lives, logged, play, trainings
@@ -62,6 +63,37 @@ async def test_a_worker_sees_no_secret_and_neither_does_the_log(consortium: Cons
     secret = (consortium.directory / "store-secret").read_text().strip()
     for forbidden in ("signature", "Bearer", "eyJ", "expires=", "PRIVATE KEY", secret, "?"):
         assert forbidden not in log, f"{forbidden} in the log"
+
+
+async def test_a_run_that_is_proposed_has_its_task_loaded_before_it_is_approved(
+    consortium: Consortium, tmp_path: Path
+) -> None:
+    async with play(consortium, tmp_path, "proposed") as p:
+        with p.client() as client:
+            await p.start(approve=False)
+            await until_true(lambda: bool(get(client, "/v1/status")["runs"]), "the run to be joined")
+            await until_true(lambda: entry(client, "proposed")["loaded"], "the task to be loaded")
+            status = entry(client, "proposed")
+            assert (status["state"], status["trouble"], status["round"]) == ("proposed", None, None)
+            await until_true(lambda: entry(client, "proposed")["phase"] == "waiting", "the loading to be over")
+            assert len(p.lines("loads")) == 1
+            await p.operator.metadata_publish(StopRun(run="proposed", reason="enough"))
+            await until_true(lambda: not entry(client, "proposed")["loaded"], "the worker to be let go")
+
+
+async def test_a_task_that_cannot_be_loaded_shows_while_the_run_is_only_proposed(
+    consortium: Consortium, tmp_path: Path
+) -> None:
+    async with play(consortium, tmp_path, "unloadable") as p:
+        tasks = json.dumps({"watched@1": "tests.integration.client_tasks:Missing"})
+        with p.client(tasks=tasks) as client:
+            await p.start(approve=False)
+            await until_true(lambda: bool(get(client, "/v1/status")["runs"]), "the run to be joined")
+            await until_true(lambda: entry(client, "unloadable")["trouble"] is not None, "the trouble to show")
+            status = entry(client, "unloadable")
+            assert (status["trouble"], status["loaded"], status["state"]) == ("task-not-found", False, "proposed")
+            (told,) = client.events("the task cannot be loaded ahead")
+            assert "no class Missing" in str(told["reason"])
 
 
 async def test_a_silo_killed_while_it_trains_trains_again_and_publishes_once(
