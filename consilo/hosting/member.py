@@ -9,6 +9,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Final
 
 import structlog
 from pydantic import Field
@@ -22,6 +23,9 @@ from consilo.hosting.start import CannotStart, ServiceSettings, announce
 from consilo.identity.errors import IdentityError
 from consilo.identity.identity import Identity
 from consilo.protocol.values import Role
+
+CONNECTED: Final = "connected"
+"""What the status file says when all is well."""
 
 _EXIT_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -40,12 +44,39 @@ class MemberSettings(ServiceSettings):
     state_directory: Path | None = Field(
         None, description="keeps the newest block seen, so that a ledger that was set back is found out over restarts"
     )
+    status_file: Path | None = Field(
+        None,
+        description="says in one line whether the member works, for who watches a service that listens on no port: "
+        "`connected`, or what it waits for",
+    )
     runs: tuple[str, ...] | None = Field(None, description="names of the runs to work for; default: all that name it")
     api: ApiSettings = Field(ApiSettings(), description="limits and waits towards gateways and stores")
 
     def allows(self, run: str) -> bool:
         """Whether this member is to work for a run of this name."""
         return self.runs is None or run in self.runs
+
+
+class WatchedParty(Party):
+    """A member that says in a file whether it is connected.
+
+    It connects at its start, and again whenever the gateway was away.
+
+    Attributes:
+        status_file: the file; its directory must be there.
+    """
+
+    status_file: Path | None = None
+
+    async def connect(self) -> None:
+        """See `Party.connect`."""
+        self._say(f"waiting for the gateway {self._url}: the log says why")
+        await super().connect()
+        self._say(CONNECTED)
+
+    def _say(self, line: str) -> None:
+        if self.status_file is not None:
+            self.status_file.write_text(f"{line}\n", encoding="utf-8")
 
 
 def serve_member(settings: MemberSettings, role: Role, work: Callable[[Party], Awaitable[None]]) -> None:
@@ -93,7 +124,9 @@ async def _connected(settings: MemberSettings, identity: Identity, work: Callabl
     name = identity.member.replace("/", "-")
     directory = settings.state_directory
     memory = HeadMemory(None if directory is None else directory / f"{name}.head.json")
-    async with Party(identity, settings.gateway_url, settings=settings.api, memory=memory) as party:
+    party = WatchedParty(identity, settings.gateway_url, settings=settings.api, memory=memory)
+    party.status_file = settings.status_file
+    async with party:
         log.info("connected", member=party.member, ledger=party.ledger, gateway=settings.gateway_url)
         announce(member=party.member)
         await work(party)

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,8 +158,10 @@ class Consortium:
     def service(self, name: str, member: str, **settings: object) -> Iterator[Service]:
         """Run a service that is a member: `services.<name>`, with further settings of its own.
 
-        Settings are given by their names (`block_bytes=...`); nested ones with two underscores.
+        Settings are given by their names (`block_bytes=...`); nested ones with two underscores. `module` names what is
+        run instead of the service's own module.
         """
+        module = settings.pop("module", f"services.{name}")
         self.identity(member)
         prefix = f"CONSILO_{name.upper()}_"
         values: dict[str, object] = {
@@ -175,7 +177,7 @@ class Consortium:
             for key, value in values.items()
         }
         log_file = self.directory / f"{name}-{member.replace('/', '-')}-{secrets.token_hex(4)}.log"
-        with service(f"services.{name}", environment, log_file) as running:
+        with service(str(module), environment, log_file) as running:
             yield running
 
     def restart_ledger(self) -> None:
@@ -200,8 +202,10 @@ def issue(authorities: dict[str, Authority], member: str) -> Identity:
 
 
 @contextmanager
-def running_consortium(directory: Path, **ledger_settings: object) -> Iterator[Consortium]:
-    """A consortium whose organisations are registered and which has no run yet.
+def running_consortium(
+    directory: Path, *, registered: Sequence[str] = ORGANISATIONS, **ledger_settings: object
+) -> Iterator[Consortium]:
+    """A consortium whose organisations are registered (unless said otherwise) and which has no run yet.
 
     Settings of the ledger service may be given by their names (`heartbeat_seconds=0.2`); nested ones with two
     underscores.
@@ -239,12 +243,13 @@ def running_consortium(directory: Path, **ledger_settings: object) -> Iterator[C
             return stack.enter_context(service("services.ledger", environment, directory / "ledger.log"))
 
         consortium = Consortium(directory, start_ledger("0"), store, authorities, start_ledger)
-        asyncio.run(_register_all(consortium))
+        asyncio.run(register(consortium, registered))
         yield consortium
 
 
-async def _register_all(consortium: Consortium) -> None:
-    for msp in ORGANISATIONS:
+async def register(consortium: Consortium, organisations: Sequence[str]) -> None:
+    """Put organisations on the ledger, each by its operator."""
+    for msp in organisations:
         async with consortium.party(f"{msp}/operator", registered=False) as operator:
             await operator.metadata_publish(
                 RegisterOrganisation(
@@ -283,6 +288,7 @@ __all__ = [
     "Consortium",
     "Service",
     "organisation_of",
+    "register",
     "running_consortium",
     "until",
     "until_true",

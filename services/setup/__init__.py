@@ -1,0 +1,1 @@
+"""Makes what an organisation's deployment on Kubernetes needs before it starts: identities, secrets, a genesis."""
