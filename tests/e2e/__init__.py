@@ -1,0 +1,1 @@
+"""Tests of the whole consortium on a Kubernetes cluster: installed, trained with, harmed, upgraded, verified."""
