@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from k8s.consortium import install_fabric, install_organisation
-from tests.e2e.harness import ROUND_SECONDS, Stopwatch, Trial
+from tests.e2e.harness import ROLE, ROUND_SECONDS, Stopwatch, Trial
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900, func_only=True)]
 
@@ -38,7 +38,6 @@ async def test_a_run_goes_on_while_the_networks_chart_is_upgraded(trial: Trial) 
 
 
 async def identities(trial: Trial, namespace: str) -> dict[str, str]:
-    """Each workload's pod, by what it is for."""
-    pods = await trial.pods(namespace, "app.kubernetes.io/instance=consilo")
-    roles = "app.kubernetes.io/component"
-    return {pod["metadata"]["labels"][roles]: pod["metadata"]["uid"] for pod in pods}
+    """Each workload's pod, by what it is for; of those that the release has made."""
+    pods = await trial.pods(namespace, f"app.kubernetes.io/instance=consilo,{ROLE}!=cli")
+    return {pod["metadata"]["labels"][ROLE]: pod["metadata"]["uid"] for pod in pods}
